@@ -1,0 +1,64 @@
+"""The Protocol that both backends fulfil: what holds a run's processes, watches and ends them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from sentinel.model.events import Event
+from sentinel.model.outcome import Ledger, Survivor
+
+
+class Process(Protocol):
+    """The main process of a run, held so that its number cannot mean another process."""
+
+    pid: int
+
+    def send(self, signal: int) -> bool:
+        """Deliver `signal`; False when the process is gone."""
+
+
+class Look(NamedTuple):
+    """What a look showed, and when to look again (monotonic seconds; None: when woken)."""
+
+    events: tuple[Event, ...] = ()
+    again: float | None = None
+
+
+class Enclosure(Protocol):
+    """Holds one run. Methods never block for long; vanished processes and files are no errors."""
+
+    backend: str
+    unenforced: tuple[str, ...]
+
+    def enter(self) -> None:
+        """Join the enclosure. Runs in the forked child, before the command is executed.
+
+        Raises KernelFileError: a failure to place is a failure to start.
+        """
+
+    def adopt(self, main: Process, now: float) -> None:
+        """Watch over the run whose main process is `main`; file descriptors join the loop."""
+
+    def look(self, now: float) -> Look:
+        """Judge the memory now. Called when a descriptor is ready or the time is due."""
+
+    def set_wire(self, *, armed: bool, now: float) -> None:
+        """Arm the soft limit as a trip-wire, or lift it so that it cannot brake."""
+
+    def ask(self, signal: int, *, main_only: bool) -> int:
+        """Send the polite signal, then CONT, to each process not asked yet; how many were."""
+
+    def kill(self) -> int:
+        """SIGKILL everything inside; how many processes were there to kill."""
+
+    def is_empty(self) -> bool:
+        """Whether no living process is left. Zombies do not count."""
+
+    def reaped(self, pid: int) -> None:
+        """Learn that child `pid` was reaped, so that its number may mean another process."""
+
+    def survivors(self) -> tuple[Survivor, ...]:
+        """The living processes inside, for a report."""
+
+    def close(self) -> Ledger:
+        """Read the last counters, remove what was made, and release the descriptors."""

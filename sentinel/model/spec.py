@@ -1,0 +1,55 @@
+"""What a run was asked to be: resolved, validated, immutable."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Count(Enum):
+    """The part of memory that is compared with the limit (`--count`)."""
+
+    ANON = "anon"
+    WORKINGSET = "workingset"
+    TOTAL = "total"
+
+
+class Limits(NamedTuple):
+    """What a run may use. Sizes in bytes; None means not limited."""
+
+    soft: int
+    hard: int | None
+    swap: int = 0
+    pids: int | None = None
+    cpus: float | None = None
+    count: Count = Count.WORKINGSET
+
+
+class StopPlan(NamedTuple):
+    """How a run is asked to end. Durations in seconds."""
+
+    signal: int = 15
+    main_only: bool = False
+    grace: float = 3.0
+    patience: float = 0.0
+    timeout: float | None = None
+
+
+class Command(NamedTuple):
+    """The guarded command, byte for byte as it was given."""
+
+    argv: tuple[bytes, ...]
+    environment: tuple[bytes, ...]
+    """`NAME=value` entries in their order, duplicates and oddities included."""
+
+
+class RunSpec(NamedTuple):
+    """One run, ready to start. `explicit` holds the options that the user really gave."""
+
+    name: str
+    command: Command
+    limits: Limits
+    stop: StopPlan
+    backend: str = "auto"
+    preserve_status: bool = False
+    explicit: frozenset[str] = frozenset()
