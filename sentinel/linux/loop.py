@@ -1,0 +1,67 @@
+"""One thread, one wait: epoll(7) and the monotonic clock."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Hashable
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where `now` comes from."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+
+class Waiter(Protocol):
+    """What a backend needs of the loop to have its descriptors watched."""
+
+    def watch(self, fd: int, token: Hashable, *, priority: bool = False) -> None:
+        """Report `token` from `wait` while `fd` is readable, or has priority data."""
+
+    def forget(self, fd: int) -> None:
+        """Stop watching `fd`; unknown descriptors are fine."""
+
+
+class Loop:
+    """Waits for descriptors and a deadline. Makes no wake-up of its own: no deadline, no timer."""
+
+    def __init__(self) -> None:
+        """Open the epoll descriptor (close-on-exec)."""
+        self._epoll = select.epoll()
+        self._tokens: dict[int, Hashable] = {}
+
+    def now(self) -> float:
+        """CLOCK_MONOTONIC in seconds."""
+        return time.monotonic()
+
+    def watch(self, fd: int, token: Hashable, *, priority: bool = False) -> None:
+        """Report `token` while `fd` is readable (`priority`: while POLLPRI is pending).
+
+        Kernel files in cgroupfs notify by POLLPRI, always together with POLLERR, which epoll
+        cannot mask and which is no error there (kernfs_generic_poll).
+        """
+        events = select.EPOLLPRI if priority else select.EPOLLIN
+        if fd in self._tokens:
+            self._epoll.unregister(fd)
+        self._epoll.register(fd, events)
+        self._tokens[fd] = token
+
+    def forget(self, fd: int) -> None:
+        """Stop watching `fd`; unknown descriptors are fine.
+
+        What happens meanwhile on a kernel file is still told by the next `watch`.
+        """
+        if self._tokens.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def wait(self, until: float | None) -> set[Hashable]:
+        """Sleep until a descriptor is ready or the clock reaches `until`; the ready tokens."""
+        timeout = None if until is None else max(0.0, until - self.now())
+        return {self._tokens[fd] for fd, _ in self._epoll.poll(timeout) if fd in self._tokens}
+
+    def close(self) -> None:
+        """Close the epoll descriptor."""
+        self._epoll.close()

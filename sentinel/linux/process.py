@@ -1,0 +1,102 @@
+"""Processes: /proc/PID/stat (proc(5)), signals to our own child, reaping."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import NamedTuple
+
+from sentinel.model.outcome import CommandStatus, Exited, Signalled
+
+
+class ProcessStat(NamedTuple):
+    """What /proc/PID/stat says. `start` is in clock ticks since boot: the identity of a pid."""
+
+    pid: int
+    name: str
+    state: str
+    parent: int
+    start: int
+
+
+def parse_stat(text: bytes) -> ProcessStat:
+    """Read one line of /proc/PID/stat. The name may hold spaces and parentheses."""
+    opening, closing = text.index(b"("), text.rindex(b")")
+    fields = text[closing + 2 :].split()
+    name = text[opening + 1 : closing].decode(errors="backslashreplace")
+    return ProcessStat(
+        int(text[:opening]), name, fields[0].decode(), int(fields[1]), int(fields[19])
+    )
+
+
+def process_stat(pid: int) -> ProcessStat | None:
+    """The stat of `pid`; None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return parse_stat(file.read())
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def signal_process(pid: int, number: int) -> bool:
+    """Send `number` to `pid`; False when it is gone or not ours to signal."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def ask_process(pid: int, number: int) -> bool:
+    """Send `number`, then CONT: a stopped process cannot handle anything."""
+    return signal_process(pid, number) and signal_process(pid, signal.SIGCONT)
+
+
+def kill_process(pid: int) -> bool:
+    """Send SIGKILL; False when it is gone or not ours to signal."""
+    return signal_process(pid, signal.SIGKILL)
+
+
+class Child:
+    """Our direct child. Its number cannot be reused while it is not reaped; later it is inert."""
+
+    def __init__(self, pid: int) -> None:
+        """`pid` must be an unreaped child of this process."""
+        self.pid = pid
+        self.status: CommandStatus | None = None
+
+    def send(self, number: int) -> bool:
+        """Deliver signal `number`; False once it has ended."""
+        return self.status is None and signal_process(self.pid, number)
+
+    def go_on(self) -> bool:
+        """Send SIGCONT when it is stopped; whether it was."""
+        stat = None if self.status is not None else process_stat(self.pid)
+        return stat is not None and stat.state == "T" and self.send(signal.SIGCONT)
+
+
+class ChildReport(NamedTuple):
+    """A child ended (`status`) or was stopped by signal `stopped_by`."""
+
+    pid: int
+    status: CommandStatus | None = None
+    stopped_by: int | None = None
+
+
+def reap() -> list[ChildReport]:
+    """Collect every child that changed state, orphans that fell to us included (waitid(2))."""
+    reports = []
+    while True:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WSTOPPED | os.WNOHANG)
+        except ChildProcessError:
+            return reports
+        if found is None:
+            return reports
+        if found.si_code == os.CLD_EXITED:
+            report = ChildReport(found.si_pid, status=Exited(found.si_status))
+        elif found.si_code in (os.CLD_KILLED, os.CLD_DUMPED):
+            report = ChildReport(found.si_pid, status=Signalled(found.si_status))
+        else:
+            report = ChildReport(found.si_pid, stopped_by=found.si_status)
+        reports.append(report)

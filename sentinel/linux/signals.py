@@ -1,0 +1,124 @@
+"""Signals as data: blocked, read from a descriptor with their sender, restored for the command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+from typing import NamedTuple
+
+from sentinel.linux.libc import signalfd
+
+_TERMINAL = (
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTSTP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGWINCH,
+)
+_FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
+_STOPPING = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
+_PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
+
+_SIGINFO = struct.Struct("IiiII108x")
+"""The head of struct signalfd_siginfo: signo, errno, code, pid, uid (signalfd(2))."""
+
+
+class Received(NamedTuple):
+    """A signal that was sent to Sentinel. `by_kernel`: to the whole foreground group, by a tty."""
+
+    number: int
+    pid: int
+    uid: int
+    by_kernel: bool
+
+
+class SignalDesk:
+    """Takes over the signals for the time of a run and remembers what the command must inherit.
+
+    Signals that were ignored when Sentinel started stay ignored by both (nohup(1)).
+    """
+
+    def __init__(self) -> None:
+        """Block the watched signals in this thread, the process's only one, and open the desk."""
+        self._inherited_ignored = [
+            number
+            for number in (*_TERMINAL, *_FORWARDED, signal.SIGCHLD)
+            if signal.getsignal(number) == signal.SIG_IGN
+        ]
+        # An inherited SIG_IGN on SIGCHLD would reap the command behind our back.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        watched = {*_TERMINAL, *_FORWARDED, signal.SIGCHLD}
+        watched -= set(self._inherited_ignored) - {signal.SIGCHLD}
+        # A write to a terminal by a background job would stop the guard (stty tostop).
+        blocked = watched | {signal.SIGTTOU, signal.SIGTTIN, signal.SIGTSTP}
+        self._inherited_mask = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+        self.fd = signalfd([int(number) for number in watched])
+
+    def read(self) -> list[Received]:
+        """All signals that are pending."""
+        received = []
+        while True:
+            try:
+                data = os.read(self.fd, 16 * _SIGINFO.size)
+            except BlockingIOError:
+                return received
+            for number, _, code, pid, uid in _SIGINFO.iter_unpack(data):
+                received.append(Received(number, pid, uid, by_kernel=code > 0))
+
+    def restore_for_command(self) -> None:
+        """Give the forked child the dispositions and the mask that Sentinel was started with.
+
+        Python ignores SIGPIPE and SIGXFSZ at its own start: they are default again. A handled
+        signal that is pending here must not run our handler, so handlers go before the mask.
+        """
+        for number in _PYTHON_IGNORES:
+            signal.signal(number, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGINT) not in (signal.SIG_DFL, signal.SIG_IGN):
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if signal.SIGCHLD in self._inherited_ignored:
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._inherited_mask)
+
+    def stop_self(self, number: int) -> bool:
+        """Stop this process as its command was stopped; returns after the CONT.
+
+        Only the terminal's stops are mirrored, with the same signal, so that the kernel's rule
+        for orphaned process groups holds: where no shell could continue us, nothing stops.
+        An explicit SIGSTOP to the command alone leaves the guard awake.
+        """
+        if number not in _STOPPING:
+            return False
+        previous = signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+        signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+        signal.signal(number, previous)
+        return True
+
+    def close(self) -> None:
+        """Close the descriptor. The signals stay blocked: the process is about to end."""
+        os.close(self.fd)
+
+
+def reaches_whole_group(received: Received) -> bool:
+    """Whether the command got `received` from the kernel too, so that forwarding would double it.
+
+    A hang-up goes to the session's leader alone while it lives (tty_signal_session_leader).
+    """
+    if not received.by_kernel:
+        return False
+    return not (received.number == signal.SIGHUP and os.getsid(0) == os.getpid())
+
+
+def is_forwarded(received: Received) -> bool:
+    """Whether the command is to be sent what Sentinel was sent."""
+    return received.number not in (signal.SIGCHLD, signal.SIGCONT) and not reaches_whole_group(
+        received
+    )
+
+
+def means_now(received: Received) -> bool:
+    """Whether a process asked Sentinel itself to end: TERM or INT, not from a keyboard."""
+    return received.number in (signal.SIGTERM, signal.SIGINT) and not received.by_kernel
