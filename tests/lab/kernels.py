@@ -1,0 +1,131 @@
+"""The kernels of the lab: what each one needs on this machine, and how it is started.
+
+Both are Debian's own builds. 6.12 is the cloud kernel under QEMU with a software-emulated
+CPU: the whole kernel (SMP, PSI, process events), about 16 times slower than native. 6.1 is
+user-mode Linux: three times slower, one CPU, no PSI, no process events.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from typing import NamedTuple
+
+from tests.lab import STATE, LabError
+from tests.lab.workspace import locked
+
+BUSYBOX = "/bin/busybox"
+UML = "/usr/bin/linux.uml"
+QEMU = "/usr/bin/qemu-system-x86_64"
+VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
+MKFS = "/sbin/mkfs.ext4"
+
+PACKAGES = {
+    BUSYBOX: "busybox-static",
+    MKFS: "e2fsprogs",
+    UML: "user-mode-linux",
+    QEMU: "qemu-system-x86",
+    VIRTIOFSD: "qemu-system-x86",
+}
+"""Each program that the lab runs, and the Debian package that brings it."""
+
+IMAGE = re.compile(r"linux-image-6\.12\.(\d+)\+deb\d+-cloud-amd64")
+MODULES = ("kernel/drivers/block/virtio_blk.ko", "kernel/fs/overlayfs/overlay.ko")
+"""Modules of the cloud kernel to load: the scratch disk's driver, and overlay mounts."""
+
+
+class Image(NamedTuple):
+    """A kernel file and the modules to load once it runs; None is a kernel that is a program."""
+
+    kernel: str
+    modules: tuple[str, ...]
+
+
+class Kernel(NamedTuple):
+    """One kernel of the lab; `disk` is what it calls its scratch disk."""
+
+    name: str
+    programs: tuple[str, ...]
+    disk: str
+
+
+KERNELS = {
+    "6.1": Kernel("6.1", (BUSYBOX, MKFS, UML), "/dev/ubda"),
+    "6.12": Kernel("6.12", (BUSYBOX, MKFS, QEMU, VIRTIOFSD), "/dev/vda"),
+}
+"""The kernels by name, the quick one first."""
+
+
+def missing_packages(kernel: Kernel) -> list[str]:
+    """Return the Debian packages that `kernel` needs and this machine has not, sorted."""
+    return sorted({PACKAGES[path] for path in kernel.programs if not os.path.exists(path)})
+
+
+def image(kernel: Kernel) -> Image:
+    """Return the kernel's file and modules, fetching and unpacking them once when needed.
+
+    Raises LabError when a package is missing or the kernel cannot be downloaded.
+    """
+    lacking = missing_packages(kernel)
+    if lacking:
+        raise LabError(f"kernel {kernel.name} needs {' '.join(lacking)}: run make lab-deps as root")
+    if UML in kernel.programs:
+        return Image(UML, ())
+    home = os.path.join(STATE, "kernels")
+    with locked(home):
+        package = _newest(os.listdir(home)) or _download(home)
+        return _unpacked(os.path.join(home, package))
+
+
+def _newest(names: list[str]) -> str | None:
+    """Return the package name of the highest 6.12 point release in `names`."""
+    found = [(int(match[1]), match[0]) for name in names if (match := IMAGE.fullmatch(name))]
+    return max(found)[1] if found else None
+
+
+def _download(home: str) -> str:
+    """Unpack the newest 6.12 cloud kernel that apt knows into `home`; return its name."""
+    known = _output("apt-cache", "pkgnames", "linux-image-6.12.").split()
+    package = _newest(known)
+    if package is None:
+        raise LabError("apt knows no linux-image-6.12.*-cloud-amd64: run make lab-deps as root")
+    # The name appears in `home` only when everything below it is complete.
+    work = os.path.join(home, "unpacking")
+    shutil.rmtree(work, ignore_errors=True)
+    os.makedirs(work)
+    _output("apt-get", "download", package, cwd=work)
+    (deb,) = os.listdir(work)
+    _output("dpkg", "-x", deb, "tree", cwd=work)
+    os.unlink(os.path.join(work, deb))
+    os.rename(os.path.join(work, "tree"), os.path.join(home, package))
+    os.rmdir(work)
+    return package
+
+
+def _unpacked(tree: str) -> Image:
+    """Find the kernel in an unpacked package and decompress the modules that the lab loads."""
+    release = os.path.basename(tree).removeprefix("linux-image-")
+    modules = []
+    for name in MODULES:
+        module = os.path.join(tree, "lib/modules", release, name)
+        if not os.path.exists(module):
+            with open(module + ".new", "wb") as out:
+                subprocess.run([BUSYBOX, "xzcat", module + ".xz"], stdout=out, check=True)
+            os.rename(module + ".new", module)
+        modules.append(module)
+    return Image(os.path.join(tree, "boot", f"vmlinuz-{release}"), tuple(modules))
+
+
+def _output(*argv: str, cwd: str | None = None) -> str:
+    """Run a program of the package manager and return what it printed.
+
+    Raises LabError with its last words when it is not there or fails.
+    """
+    try:
+        done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise LabError(f"{argv[0]} is not on this machine: the lab needs Debian 12") from None
+    if done.returncode:
+        words = done.stderr.strip().splitlines() or ["no reason given"]
+        raise LabError(f"{' '.join(argv)}: {words[-1]}: run make lab-deps as root")
+    return done.stdout

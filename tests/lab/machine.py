@@ -1,0 +1,254 @@
+"""One bounded run of a command in a kernel of the lab.
+
+A run owns a directory below .lab/runs, the processes that it starts, and nothing else; all
+of it is gone when the run is over, whichever way it ends. The processes die with the lab
+even when the lab is killed.
+"""
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, NamedTuple
+
+from tests.lab import ROOT, LabError, guest
+from tests.lab.kernels import KERNELS, MKFS, QEMU, UML, VIRTIOFSD, Image, image
+from tests.lab.workspace import workspace
+
+MEMORY = "2048M"
+DISK_BYTES = 2 << 30
+READY_SECONDS = 20
+TICK_SECONDS = 0.05
+FAREWELL_SECONDS = 5
+
+
+class Result(NamedTuple):
+    """How a run ended.
+
+    `status` is the command's exit status as a shell says it, None when the command did not
+    end; `release` what uname -r said, None when the kernel never got so far; `console` the
+    last lines of the kernel's console.
+    """
+
+    status: int | None
+    release: str | None
+    seconds: float
+    timed_out: bool
+    console: str
+
+
+class Order(NamedTuple):
+    """What to run.
+
+    `timeout` in seconds covers the boot; `bring` maps a file that the command writes into its
+    exchange directory (SENTINEL_EXCHANGE) to where the host wants it.
+    """
+
+    argv: Sequence[str]
+    cwd: str = ROOT
+    env: Mapping[str, str] = {}
+    timeout: float = 600
+    bring: Mapping[str, str] = {}
+
+
+def run(
+    kernel_name: str, order: Order, out: BinaryIO | None = None, err: BinaryIO | None = None
+) -> Result:
+    """Boot the kernel called `kernel_name`, run the order in it, stream its output as it comes.
+
+    Raises LabError when the kernel cannot be had or its helpers do not start.
+    """
+    kernel = KERNELS[kernel_name]
+    built = image(kernel)
+    with workspace() as work:
+        exchange = os.path.join(work, "exchange")
+        os.mkdir(exchange)
+        for name in (guest.OUTPUT, guest.ERRORS):
+            with open(os.path.join(exchange, name), "wb"):
+                pass
+        env = {
+            "SENTINEL_KERNEL": kernel_name,
+            "SENTINEL_EXCHANGE": exchange,
+            "SENTINEL_LAB_MODULES": os.path.dirname(built.kernel),
+            **order.env,
+        }
+        keep = (ROOT, sys.prefix, sys.base_prefix, order.cwd)
+        job = guest.Job(order.argv, order.cwd, env, exchange, keep, built.modules, kernel.disk)
+        _write_init(os.path.join(work, "init"), guest.init_script(job))
+        _make_disk(os.path.join(work, "disk"))
+        sinks = (out or sys.stdout.buffer, err or sys.stderr.buffer)
+        result = _boot(built, work, order.timeout, sinks)
+        for inside, outside in order.bring.items():
+            with suppress(FileNotFoundError):
+                shutil.copyfile(os.path.join(exchange, inside), outside)
+        return result
+
+
+def _boot(built: Image, work: str, timeout: float, sinks: tuple[BinaryIO, BinaryIO]) -> Result:
+    """Start the machine, follow it to its end or the deadline, and say how it went."""
+    exchange = os.path.join(work, "exchange")
+    began = time.monotonic()
+    with _machine(built, work) as vm:
+        finished = _follow(vm, exchange, began + timeout, sinks)
+        if finished:
+            # The command's status is safe; a machine that will not power off is ended.
+            with suppress(subprocess.TimeoutExpired):
+                vm.wait(FAREWELL_SECONDS)
+    status = _read(os.path.join(exchange, guest.STATUS))
+    return Result(
+        status=int(status) if status else None,
+        release=(_read(os.path.join(exchange, guest.RELEASE)) or "").strip() or None,
+        seconds=time.monotonic() - began,
+        timed_out=not finished,
+        console="\n".join((_read(os.path.join(work, "console")) or "").splitlines()[-20:]),
+    )
+
+
+def _follow(
+    vm: subprocess.Popen[bytes], exchange: str, deadline: float, sinks: tuple[BinaryIO, BinaryIO]
+) -> bool:
+    """Copy the guest's output to `sinks` until its status is there or the machine is gone.
+
+    Returns False when the deadline came first. A file on a shared root gives no wake-up to
+    the host, so the files are looked at every TICK_SECONDS; the machine's end wakes at once.
+    """
+    ends = os.pidfd_open(vm.pid)
+    try:
+        with _tails(exchange) as tails:
+            while True:
+                gone = bool(select.select([ends], [], [], TICK_SECONDS)[0])
+                done = gone or os.path.exists(os.path.join(exchange, guest.STATUS))
+                for tail, sink in zip(tails, sinks, strict=True):
+                    if chunk := tail.read():
+                        sink.write(chunk)
+                        sink.flush()
+                if done or time.monotonic() > deadline:
+                    return done
+    finally:
+        os.close(ends)
+
+
+@contextmanager
+def _machine(built: Image, work: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the machine and what it needs; end them all on the way out, by pid."""
+    if built.kernel == UML:
+        with _process(_uml_argv(work), work, "console") as vm:
+            yield vm
+        return
+    socket = os.path.join(work, "root.socket")
+    daemon = [VIRTIOFSD, f"--socket-path={socket}", "-o", "source=/", "-o", "cache=always"]
+    daemon += ["-o", "sandbox=chroot", "-o", "xattr"]
+    with _process(daemon, work, "virtiofsd") as server:
+        _await_socket(socket, server, work)
+        with _process(_qemu_argv(built, work), work, "console") as vm:
+            yield vm
+
+
+@contextmanager
+def _process(argv: list[str], work: str, log: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `argv` in a session of its own, so that a keyboard interrupt reaches the lab alone.
+
+    The whole session is ended: user-mode Linux has one host process per guest process.
+    """
+    with open(os.path.join(work, log), "wb") as out:
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+            cwd=work,
+            env={"PATH": os.defpath, "HOME": work, "TMPDIR": "/dev/shm"},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _uml_argv(work: str) -> list[str]:
+    """Return the command line of user-mode Linux; its console is its standard output."""
+    return [
+        UML,
+        f"mem={MEMORY}",
+        "root=/dev/root",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "rw",
+        "quiet",
+        "panic=-1",
+        "con=null",
+        "con0=null,fd:1",
+        f"ubd0={work}/disk",
+        f"uml_dir={work}",
+        "umid=vm",
+        f"init={work}/init",
+    ]
+
+
+def _qemu_argv(built: Image, work: str) -> list[str]:
+    """Return the command line of QEMU: two emulated CPUs, the root over virtiofs."""
+    append = "console=ttyS0 panic=-1 quiet root=rootfs rootfstype=virtiofs rw"
+    return [
+        QEMU,
+        *("-accel", "tcg,thread=multi,tb-size=1024"),
+        *("-cpu", "max", "-smp", "2", "-m", MEMORY),
+        *("-object", f"memory-backend-memfd,id=mem,size={MEMORY},share=on"),
+        *("-numa", "node,memdev=mem"),
+        *("-chardev", f"socket,id=root,path={work}/root.socket"),
+        *("-device", "vhost-user-fs-pci,chardev=root,tag=rootfs"),
+        *("-drive", f"file={work}/disk,format=raw,if=virtio,cache=unsafe"),
+        *("-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"),
+        *("-kernel", built.kernel, "-append", f"{append} init={work}/init"),
+    ]
+
+
+@contextmanager
+def _tails(exchange: str) -> Iterator[list[BinaryIO]]:
+    """Open the guest's output files for reading while they grow."""
+    with (
+        open(os.path.join(exchange, guest.OUTPUT), "rb") as output,
+        open(os.path.join(exchange, guest.ERRORS), "rb") as errors,
+    ):
+        yield [output, errors]
+
+
+def _write_init(path: str, text: str) -> None:
+    """Write the guest's init program, executable."""
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as script:
+        script.write(text)
+    os.chmod(path, 0o700)
+
+
+def _make_disk(path: str) -> None:
+    """Make the scratch disk: a sparse file with an empty ext4 on it."""
+    with open(path, "wb") as disk:
+        disk.truncate(DISK_BYTES)
+    argv = [MKFS, "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,nodiscard", path]
+    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+
+
+def _await_socket(path: str, server: subprocess.Popen[bytes], work: str) -> None:
+    """Wait until `server` listens at `path`. Raises LabError with its words when it does not."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not os.path.exists(path):
+        if server.poll() is not None or time.monotonic() > deadline:
+            words = (_read(os.path.join(work, "virtiofsd")) or "no reason given").strip()
+            raise LabError(f"virtiofsd does not start: {words}: the lab's 6.12 needs root")
+        time.sleep(TICK_SECONDS)
+
+
+def _read(path: str) -> str | None:
+    """Return the text of a file, None when there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
