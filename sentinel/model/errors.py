@@ -40,7 +40,9 @@ class UsageFault(SentinelError):
 class KernelFileError(SentinelError):
     """A kernel file refused an operation: which, where, with what value, and the errno."""
 
-    def __init__(self, op: str, path: str, error: int, *, value: str = "", remedy: str = "") -> None:
+    def __init__(
+        self, op: str, path: str, error: int, *, value: str = "", remedy: str = ""
+    ) -> None:
         """`op` is a verb (`read`, `write`, `mkdir`); `error` an errno number."""
         what = f"{op} {path}" if not value else f"{op} {value!r} to {path}"
         name = os.strerror(error)

@@ -22,7 +22,7 @@ class Limits(NamedTuple):
     swap: int = 0
     pids: int | None = None
     cpus: float | None = None
-    count: Count = Count.WORKINGSET
+    counted: Count = Count.WORKINGSET
 
 
 class StopPlan(NamedTuple):

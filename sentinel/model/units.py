@@ -21,6 +21,11 @@ SMALLEST_LIMIT = MIB
 LARGEST_SIZE = (1 << 63) - 1
 """Bytes. What the kernel's page counters can hold."""
 
+LONGEST_DURATION = 36_500 * 86_400.0
+"""Seconds, a hundred years. The kernel counts nanoseconds in 63 bits, which is 292."""
+
+MOST_DIGITS = 40
+
 
 def _split(text: str) -> tuple[str, str]:
     """Cut `1.5G` into its number and its unit."""
@@ -28,13 +33,16 @@ def _split(text: str) -> tuple[str, str]:
     return number.strip(), text[len(number) :].strip().lower()
 
 
-def _number(number: str) -> float | None:
-    """Read a plain non-negative decimal; None for anything else (nan, inf, 1e9, 1_000, signs)."""
-    whole, _, fraction = number.partition(".")
+def parse_decimal(text: str) -> float | None:
+    """Read a plain non-negative decimal; None for anything else (nan, inf, 1e9, 1_000, signs).
+
+    So is what has more than 40 digits: no quantity here does, and `int` and `float` have ends.
+    """
+    whole, _, fraction = text.partition(".")
     digits = whole + fraction
-    if not digits or not digits.isascii() or not digits.isdigit():
+    if not 0 < len(digits) <= MOST_DIGITS or not digits.isascii() or not digits.isdigit():
         return None
-    return float(number)
+    return float(text)
 
 
 def parse_size(text: str, *, whole: int | None = None) -> int:
@@ -44,7 +52,7 @@ def parse_size(text: str, *, whole: int | None = None) -> int:
     Raises UsageFault when the text is no size, or a percentage where none makes sense.
     """
     number, unit = _split(text.strip())
-    value = _number(number)
+    value = parse_decimal(number)
     if unit == "%" and whole is not None and value is not None:
         if value > 100:
             raise UsageFault(f"size {text!r} is more than all there is", "use at most 100%")
@@ -55,7 +63,9 @@ def parse_size(text: str, *, whole: int | None = None) -> int:
     factor = _SIZE_UNITS[unit]
     size = int(number) * factor if number.isdigit() else int(value * factor)
     if size > LARGEST_SIZE:
-        raise UsageFault(f"size {text!r} is beyond what the kernel can count", "use at most 8388607T")
+        raise UsageFault(
+            f"size {text!r} is beyond what the kernel can count", "use at most 8388607T"
+        )
     return size
 
 
@@ -65,10 +75,13 @@ def parse_duration(text: str) -> float:
     Raises UsageFault when the text is no duration.
     """
     number, unit = _split(text.strip())
-    value = _number(number)
+    value = parse_decimal(number)
     if value is None or unit not in _TIME_UNITS:
         raise UsageFault(f"{text!r} is not a duration", "write it like 3s, 250ms, 5m or 2h")
-    return value * _TIME_UNITS[unit]
+    seconds = value * _TIME_UNITS[unit]
+    if seconds > LONGEST_DURATION:
+        raise UsageFault(f"duration {text!r} is over a hundred years", "use at most 36500d")
+    return seconds
 
 
 def format_size(size: float) -> str:
@@ -82,10 +95,10 @@ def format_size(size: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """`seconds` for people: milliseconds under a second, then seconds, minutes, hours."""
-    if seconds < 1:
+    """`seconds` for people: milliseconds under a second, then s, m, h."""
+    if 0 < seconds < 0.9995:
         return f"{seconds * 1000:.0f}ms"
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f}".removesuffix(".0") + "s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
