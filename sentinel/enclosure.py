@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import NamedTuple, Protocol
 
 from sentinel.model.events import Event
@@ -15,6 +16,16 @@ class Process(Protocol):
 
     def send(self, signal: int) -> bool:
         """Deliver `signal`; False when the process is gone."""
+
+
+class Waiter(Protocol):
+    """The guard's one wait, as far as a backend needs it."""
+
+    def watch(self, fd: int, token: Hashable, *, priority: bool = False) -> None:
+        """Report `token` while `fd` is readable, or (`priority`) has POLLPRI pending."""
+
+    def forget(self, fd: int) -> None:
+        """Stop watching `fd`; what happens meanwhile is told by the next `watch`."""
 
 
 class Look(NamedTuple):
@@ -36,8 +47,8 @@ class Enclosure(Protocol):
         Raises KernelFileError: a failure to place is a failure to start.
         """
 
-    def adopt(self, main: Process, now: float) -> None:
-        """Watch over the run whose main process is `main`; file descriptors join the loop."""
+    def adopt(self, main: Process, waiter: Waiter, now: float) -> None:
+        """Watch over the run whose main process is `main`; descriptors are watched as `self`."""
 
     def look(self, now: float) -> Look:
         """Judge the memory now. Called when a descriptor is ready or the time is due."""
@@ -62,3 +73,16 @@ class Enclosure(Protocol):
 
     def close(self) -> Ledger:
         """Read the last counters, remove what was made, and release the descriptors."""
+
+
+class Sweep(Protocol):
+    """Clears away what dead guards left behind. Never touches a run whose lock is held."""
+
+    def begin(self, waiter: Waiter) -> None:
+        """Kill what is left of dead runs; descriptors are watched as `self`."""
+
+    def turn(self) -> bool:
+        """Remove what has become empty; True when nothing is left to do."""
+
+    def close(self) -> None:
+        """Release the descriptors; what is not gone yet waits for the next start."""

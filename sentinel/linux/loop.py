@@ -5,24 +5,6 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Hashable
-from typing import Protocol
-
-
-class Clock(Protocol):
-    """Where `now` comes from."""
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-
-
-class Waiter(Protocol):
-    """What a backend needs of the loop to have its descriptors watched."""
-
-    def watch(self, fd: int, token: Hashable, *, priority: bool = False) -> None:
-        """Report `token` from `wait` while `fd` is readable, or has priority data."""
-
-    def forget(self, fd: int) -> None:
-        """Stop watching `fd`; unknown descriptors are fine."""
 
 
 class Loop:

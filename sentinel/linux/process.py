@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sentinel.model.outcome import CommandStatus, Exited, Signalled
@@ -47,14 +48,31 @@ def signal_process(pid: int, number: int) -> bool:
     return True
 
 
-def ask_process(pid: int, number: int) -> bool:
-    """Send `number`, then CONT: a stopped process cannot handle anything."""
-    return signal_process(pid, number) and signal_process(pid, signal.SIGCONT)
-
-
 def kill_process(pid: int) -> bool:
     """Send SIGKILL; False when it is gone or not ours to signal."""
     return signal_process(pid, signal.SIGKILL)
+
+
+def ask_member(pid: int, number: int, is_member: Callable[[int], bool]) -> bool:
+    """Send `number` and CONT to `pid` if `is_member` still holds for the process meant.
+
+    The pidfd (Linux 5.3) is opened before the question, so that the answer and the signal are
+    about one process even when the number is reused in between.
+    """
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        if not is_member(pid):
+            return False
+        signal.pidfd_send_signal(fd, number)
+        signal.pidfd_send_signal(fd, signal.SIGCONT)
+    except (ProcessLookupError, PermissionError):
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 class Child:

@@ -1,0 +1,190 @@
+"""The cgroup v2 enclosure: a leaf that its command is born in, watched without polling."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from sentinel.cgroup import files
+from sentinel.cgroup.gauge import Gauge
+from sentinel.cgroup.ledger import Ancestry
+from sentinel.cgroup.leaf import Leaf
+from sentinel.cgroup.watch import LeafWatch
+from sentinel.enclosure import Look, Process, Waiter
+from sentinel.linux.process import ask_member, process_stat
+from sentinel.model.errors import KernelFileError
+from sentinel.model.events import Event, Happening
+from sentinel.model.outcome import Ledger, Survivor
+from sentinel.model.snapshot import Reading
+from sentinel.model.spec import Limits
+from sentinel.policy.oom import OomJudge
+from sentinel.policy.trigger import Finding, Trigger, Wire
+
+
+class CgroupEnclosure:
+    """One run in one leaf. The limits are in force before the command is placed."""
+
+    backend = "cgroup"
+
+    def __init__(self, leaf: Leaf, limits: Limits, unenforced: tuple[str, ...] = ()) -> None:
+        """Watch over `leaf`, whose limits are already written. Raises KernelFileError."""
+        self.leaf = leaf
+        self.unenforced = unenforced
+        self._limits = limits
+        self._cgroup = leaf.cgroup
+        self._ancestry = Ancestry(leaf.cgroup.path)
+        self._watch = LeafWatch(leaf.cgroup)
+        self._gauge = Gauge(leaf.cgroup)
+        self._trigger = Trigger(limits.soft, os.cpu_count() or 1, limits.counted)
+        self._oom = OomJudge()
+        self._high = 0
+        self._high_ignored = 0
+        self._asked: set[int] = set()
+        self._stopping = self._blind = False
+        self._waiter: Waiter | None = None
+        self._main: Process | None = None
+
+    def enter(self) -> None:
+        """Write `0`, which means the writer in every pid namespace (kernel-notes Q1)."""
+        self._cgroup.write(
+            files.CGROUP_PROCS, "0", remedy="sentinel doctor tells what is missing here"
+        )
+
+    def adopt(self, main: Process, waiter: Waiter, now: float) -> None:
+        """Begin to listen; what happened since the command was placed wakes at once."""
+        del now
+        self._main, self._waiter = main, waiter
+        self._watch.begin(waiter, self)
+
+    def look(self, now: float) -> Look:
+        """Count the events; while an alert lasts, judge the memory."""
+        counts = self._watch.counts()
+        fresh = counts.get("high", 0) > self._high
+        if fresh:
+            self._high_ignored += 1
+        self._high = counts.get("high", self._high)
+        wall = self._oom.observe(now, counts)
+        if wall.crossed:
+            return Look((Event(Happening.HARD_CROSSED, self._reading(now), wall.why),))
+        if self._stopping or self._blind or (self._trigger.quiet and not fresh):
+            return Look(again=wall.again)
+        return self._judge(now, fresh=fresh, wall_again=wall.again)
+
+    def _judge(self, now: float, *, fresh: bool, wall_again: float | None) -> Look:
+        reading = self._reading(now)
+        if reading is None:
+            self._blind = True
+            return Look((Event(Happening.DEGRADED, None, "the leaf's memory cannot be read"),))
+        finding = self._trigger.observe(reading, fresh=fresh)
+        self._obey(finding, now)
+        again = None if finding.again is None else now + finding.again
+        if wall_again is not None:
+            again = wall_again if again is None else min(again, wall_again)
+        if finding.crossed:
+            self._high_ignored = max(0, self._high_ignored - 1)
+            return Look((Event(Happening.SOFT_CROSSED, reading),), again)
+        if finding.cleared:
+            return Look((Event(Happening.SOFT_CLEARED, reading),), again)
+        return Look(again=again)
+
+    def _obey(self, finding: Finding, now: float) -> None:
+        """Follow the trigger's wish for the wire, and sleep through events while it polls."""
+        if self._waiter is not None:
+            if finding.again is None:
+                self._watch.listen(self._waiter, self)
+            else:
+                self._watch.ignore(self._waiter)
+        if finding.wire is not None:
+            self.set_wire(armed=finding.wire is Wire.ARM, now=now)
+
+    def _reading(self, now: float) -> Reading | None:
+        try:
+            return self._gauge.read(now)
+        except KernelFileError:
+            return None
+
+    def set_wire(self, *, armed: bool, now: float) -> None:
+        """Write memory.high. Raising it wakes nobody, but ends all further throttle sleeps."""
+        del now
+        limit = self._limits.soft if armed else None
+        self._cgroup.write(files.MEMORY_HIGH, files.format_limit(limit))
+        if armed and self._waiter is not None:
+            self._watch.listen(self._waiter, self)
+
+    def ask(self, signal_number: int, *, main_only: bool) -> int:
+        """Signal the main process first, then every other member that was not asked yet."""
+        self._begin_stop()
+        asked = 0
+        main = self._main
+        if main is not None and main.pid not in self._asked:
+            self._asked.add(main.pid)
+            if main.send(signal_number):
+                main.send(signal.SIGCONT)
+                asked += 1
+        if main_only:
+            return asked
+        for pid in self._cgroup.all_pids():
+            if pid in self._asked:
+                continue
+            self._asked.add(pid)
+            asked += ask_member(pid, signal_number, self._is_member)
+        return asked
+
+    def _is_member(self, pid: int) -> bool:
+        """Whether `pid` is inside the leaf at this moment: numbers are reused."""
+        try:
+            with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
+                path = files.parse_own_path(file.read()) or ""
+        except OSError:
+            return False
+        return self.leaf.name in path.split("/")
+
+    def _begin_stop(self) -> None:
+        """From now on only an OOM at the wall is news; it wakes through the same file."""
+        self._stopping = True
+        if self._waiter is not None:
+            self._watch.listen(self._waiter, self)
+
+    def kill(self) -> int:
+        """cgroup.kill (Linux 5.14): the whole subtree at once, fork storms included."""
+        self._begin_stop()
+        found = len(self._cgroup.all_pids())
+        self._cgroup.write(files.CGROUP_KILL, "1")
+        if self._main is not None:
+            self._main.send(signal.SIGKILL)  # root may have moved itself out
+        return found
+
+    def is_empty(self) -> bool:
+        """Whether cgroup.events says `populated 0`."""
+        return not self._watch.is_populated()
+
+    def reaped(self, pid: int) -> None:
+        """Forget that `pid` was asked: the number may come again."""
+        self._asked.discard(pid)
+
+    def survivors(self) -> tuple[Survivor, ...]:
+        """Members that live, by name and state."""
+        stats = (process_stat(pid) for pid in self._cgroup.all_pids())
+        return tuple(
+            Survivor(stat.pid, stat.name, stat.state)
+            for stat in stats
+            if stat is not None and stat.state != "Z"
+        )
+
+    def close(self) -> Ledger:
+        """Read the counters before the leaf, and with it the last word on an OOM, is gone."""
+        peak = self._cgroup.read(files.MEMORY_PEAK)  # Linux 5.19
+        left_behind = self.survivors()
+        counters = self._ancestry.deltas()
+        self._watch.close(self._waiter)
+        unremoved = self.leaf.remove()
+        self.leaf.close()
+        return Ledger(
+            peak_current=int(peak) if peak else None,
+            peak_working_set=self._gauge.largest_working_set,
+            high_events=self._high,
+            high_ignored=self._high_ignored,
+            counters=counters,
+            left_behind=left_behind,
+            unremoved=unremoved,
+        )

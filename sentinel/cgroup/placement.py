@@ -1,0 +1,260 @@
+"""The ladder to a place for a leaf: each step finds one, or says why not and what would help.
+
+Step 1, the own subtree: root without systemd, a delegated cgroup, or the inside of another
+run's leaf. A run never leaves the cgroup subtree of its caller.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sentinel.cgroup import files
+from sentinel.cgroup.leaf import LEAF_PREFIX
+from sentinel.cgroup.tree import Cgroup
+from sentinel.model.errors import KernelFileError
+
+MAIN_IN_LEAF = "main"
+MAIN_IN_DELEGATED = "sentinel-main"
+_MOVES = 100
+"""Rounds of moving processes before a forking neighbour wins (EBUSY)."""
+
+
+class Refusal(NamedTuple):
+    """Why a step of the ladder found no place, and what would change that."""
+
+    step: str
+    reason: str
+    remedy: str
+
+
+class Host(NamedTuple):
+    """What the ladder looks at, injectable for tests. `proc` and `run` are directories."""
+
+    proc: str = "/proc"
+    run: str = "/run"
+
+    def read(self, name: str) -> str:
+        """A file below `proc`; empty when unreadable."""
+        try:
+            with open(f"{self.proc}/{name}", encoding="utf-8", errors="surrogateescape") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def has_systemd(self) -> bool:
+        """Whether systemd is PID 1 (sd_booted(3))."""
+        return os.path.isdir(f"{self.run}/systemd/system")
+
+
+Step = Callable[[Host, frozenset[str]], Cgroup | Refusal]
+
+
+def own_cgroup(host: Host) -> str | Refusal:
+    """Path of the directory of the cgroup that this process is in, or why there is none."""
+    step = "own subtree"
+    proc_cgroup = host.read("self/cgroup")
+    path = files.parse_own_path(proc_cgroup)
+    mounts = files.parse_mounts(host.read("self/mountinfo"))
+    if path is None or not mounts:
+        return Refusal(
+            step,
+            "no cgroup v2 hierarchy is mounted",
+            "boot with systemd.unified_cgroup_hierarchy=1 or mount cgroup2 on /sys/fs/cgroup",
+        )
+    if path.startswith("/.."):
+        return Refusal(
+            step,
+            f"this process is in {path}, outside its cgroup namespace",
+            "start it inside the container's own cgroup namespace",
+        )
+    for mount in mounts:
+        inside = _below(mount.root, path)
+        if inside is not None and os.path.isdir(mount.point + inside):
+            return (mount.point + inside).rstrip("/") or "/"
+    return Refusal(
+        step, f"own cgroup {path} is not below any cgroup2 mount", "mount the whole hierarchy"
+    )
+
+
+def _below(root: str, path: str) -> str | None:
+    if root == "/":
+        return path
+    if path == root or path.startswith(root + "/"):
+        return path[len(root) :]
+    return None
+
+
+def own_subtree(host: Host, controllers: frozenset[str]) -> Cgroup | Refusal:
+    """Ladder step 1. Returns the cgroup to make a leaf in, `controllers` enabled below it."""
+    directory = own_cgroup(host)
+    if isinstance(directory, Refusal):
+        return directory
+    try:
+        return _in_own_subtree(host, directory, controllers)
+    except KernelFileError as error:
+        return Refusal("own subtree", error.message, _remedy_for(error))
+
+
+def _in_own_subtree(host: Host, directory: str, controllers: frozenset[str]) -> Cgroup | Refusal:
+    """Choose between beside-`main`, inside-a-leaf and a subtree of our own."""
+    outer, name = os.path.split(directory)
+    if _is_leaf(outer) and name == MAIN_IN_LEAF:
+        return _enable(Cgroup.open(outer), controllers, MAIN_IN_LEAF, host)
+    if _is_leaf(directory):
+        return _enable(Cgroup.open(directory), controllers, MAIN_IN_LEAF, host)
+    if name == MAIN_IN_DELEGATED:
+        return _enable(Cgroup.open(outer), controllers, MAIN_IN_DELEGATED, host)
+    refusal = _not_ours(host, directory)
+    if refusal is not None:
+        return refusal
+    return _enable(Cgroup.open(directory), controllers, MAIN_IN_DELEGATED, host)
+
+
+def _is_leaf(directory: str) -> bool:
+    return os.path.basename(directory).startswith(LEAF_PREFIX)
+
+
+def _not_ours(host: Host, directory: str) -> Refusal | None:
+    """Why leaves may not be made in `directory`; None when they may."""
+    step = "own subtree"
+    delegated = _marked_delegated(directory)
+    uid = os.geteuid()
+    if host.has_systemd() and uid == 0 and not delegated:
+        return Refusal(
+            step,
+            f"{directory} belongs to systemd and was not delegated",
+            "systemd-run --scope -p Delegate=yes sentinel exec ...",
+        )
+    if not delegated and os.stat(directory).st_uid != uid:
+        return Refusal(
+            step,
+            f"{directory} is not owned by uid {uid}",
+            "run as root, or systemd-run --user --scope -p Delegate=yes sentinel exec ...",
+        )
+    cgroup = Cgroup.open(directory)
+    try:
+        strangers = [pid for pid in cgroup.pids() if not _may_move(host, pid, uid)]
+    finally:
+        cgroup.close()
+    is_root_cgroup = not os.path.exists(f"{directory}/{files.CGROUP_TYPE}")
+    if strangers and not is_root_cgroup:
+        return Refusal(
+            step,
+            f"{directory} also holds processes that are not ours ({strangers[0]})",
+            "start sentinel in a cgroup of its own",
+        )
+    return None
+
+
+def _marked_delegated(directory: str) -> bool:
+    """Whether systemd marked the cgroup as delegated (extended attributes, since v251)."""
+    for attribute in ("user.delegate", "trusted.delegate"):
+        try:
+            if os.getxattr(directory, attribute) == b"1":
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _may_move(host: Host, pid: int, uid: int) -> bool:
+    """Whether process `pid` may be moved one level down: ourselves, or ours without systemd."""
+    if pid == os.getpid():
+        return True
+    if host.has_systemd():
+        return False
+    try:
+        return os.stat(f"{host.proc}/{pid}").st_uid == uid
+    except FileNotFoundError:
+        return pid != 0
+
+
+def _enable(
+    parent: Cgroup, controllers: frozenset[str], main: str, host: Host
+) -> Cgroup | Refusal:
+    """Enable `controllers` below `parent`, moving its processes into the child `main` first."""
+    kind = (parent.read(files.CGROUP_TYPE) or "domain").strip()
+    available = set((parent.read(files.CGROUP_CONTROLLERS) or "").split())
+    refusal = _unfit(parent, kind, available, host)
+    if refusal is not None:
+        parent.close()
+        return refusal
+    wanted = controllers & available
+    for attempt in range(_MOVES):
+        missing = wanted - set((parent.read(files.CGROUP_SUBTREE_CONTROL) or "").split())
+        if not missing:
+            return parent
+        try:
+            parent.write(
+                files.CGROUP_SUBTREE_CONTROL, " ".join(f"+{name}" for name in sorted(missing))
+            )
+        except KernelFileError as error:
+            # The no-internal-process rule; the root cgroup alone is exempt.
+            if error.errno != errno.EBUSY or attempt == _MOVES - 1:
+                parent.close()
+                return Refusal("own subtree", error.message, _remedy_for(error))
+            _vacate(parent, main)
+    return parent
+
+
+def _unfit(parent: Cgroup, kind: str, available: set[str], host: Host) -> Refusal | None:
+    if kind.startswith("threaded") or kind == "domain invalid":
+        return Refusal("own subtree", f"{parent.path} is {kind}", "start sentinel elsewhere")
+    if "memory" in available:
+        return None
+    if "memory" in files.controllers_of_v1(host.read("self/cgroup")):
+        return Refusal(
+            "own subtree",
+            "the memory controller is held by cgroup v1",
+            "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all",
+        )
+    return Refusal(
+        "own subtree",
+        f"the memory controller is not delegated to {parent.path}",
+        "enable it in the cgroup.subtree_control of each cgroup above",
+    )
+
+
+def _vacate(parent: Cgroup, main: str) -> None:
+    """Move every process of `parent` into its child `main`."""
+    child = parent.make_child(main) or parent.child(main)
+    if child is None:
+        return
+    try:
+        for pid in parent.pids():
+            try:
+                child.write(files.CGROUP_PROCS, str(pid))
+            except KernelFileError as error:
+                if error.errno != errno.ESRCH:
+                    raise
+    finally:
+        child.close()
+
+
+def _remedy_for(error: KernelFileError) -> str:
+    if error.errno == errno.EROFS:
+        return "mount the cgroup file system writable (docker run --privileged)"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "run as root, or systemd-run --user --scope -p Delegate=yes sentinel exec ..."
+    if error.errno == errno.EBUSY:
+        return "stop what keeps starting processes in that cgroup"
+    return "sentinel doctor tells more"
+
+
+LADDER: tuple[Step, ...] = (own_subtree,)
+
+
+def find_place(
+    controllers: frozenset[str], host: Host | None = None
+) -> tuple[Cgroup | None, tuple[Refusal, ...]]:
+    """Climb the ladder: the first place for a leaf, and the refusals met on the way."""
+    refusals = []
+    for step in LADDER:
+        place = step(host or Host(), controllers)
+        if isinstance(place, Cgroup):
+            return place, tuple(refusals)
+        refusals.append(place)
+    return None, tuple(refusals)

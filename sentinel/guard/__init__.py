@@ -1,0 +1,1 @@
+"""CORE: one run's guardian, the supervisor of many, and their journal."""

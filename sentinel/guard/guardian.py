@@ -1,0 +1,256 @@
+"""One run: collect what happened, feed the policy, perform its actions, keep the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import NamedTuple
+
+from sentinel.enclosure import Enclosure, Sweep, Waiter
+from sentinel.guard.journal import Journal, Listener
+from sentinel.linux.process import Child, ChildReport
+from sentinel.linux.signals import Received, is_forwarded, means_now
+from sentinel.model.actions import Action, Arm, Disarm, Do
+from sentinel.model.errors import SentinelError
+from sentinel.model.events import ELAPSED, Event, Happening, Timer
+from sentinel.model.outcome import Outcome, Signalled, exit_status
+from sentinel.model.snapshot import Reading
+from sentinel.model.spec import Command, RunSpec
+from sentinel.policy.escalation import STOPPING, Escalation, State
+
+RETRY_AFTER = 0.5
+"""Seconds between two kills of an enclosure that does not get empty."""
+GIVE_UP_AFTER = 10.0
+"""Seconds of killing after which what is left is named instead (D state)."""
+
+Spawn = Callable[[Command, Callable[[], None], int], Child]
+
+
+class Launch(NamedTuple):
+    """A run to start: what was asked, where it is held, what to clear away beside it."""
+
+    spec: RunSpec
+    enclosure: Enclosure
+    sweeps: tuple[Sweep, ...] = ()
+
+
+class Guardian:
+    """Watches over one run. `done` once its outcome is known."""
+
+    def __init__(self, launch: Launch, waiter: Waiter, listener: Listener, now: float) -> None:
+        """`now` is monotonic seconds, as everywhere in here."""
+        self.spec = launch.spec
+        self._enclosure = launch.enclosure
+        self._waiter = waiter
+        self._escalation = Escalation()
+        self._journal = Journal(launch.spec, listener, now)
+        self._timers: dict[Timer, float] = {}
+        self._look_at: float | None = None
+        self._main: Child | None = None
+        self._main_end_told = False
+        self._evidence = _Evidence()
+        self.outcome: Outcome | None = None
+
+    def start(self, spawn: Spawn, clock: Callable[[], float]) -> None:
+        """Start the command inside the enclosure. Raises StartError, after which it is closed."""
+        self._journal.note(clock(), "starting")
+        try:
+            self._main = spawn(self.spec.command, self._enclosure.enter, self.spec.stop.signal)
+        except SentinelError:
+            self._enclosure.close()
+            raise
+        now = clock()
+        self._journal.restart(now)
+        self._enclosure.adopt(self._main, self._waiter, now)
+        self._feed(Event(Happening.STARTED, detail=f"pid {self._main.pid}"), now)
+
+    @property
+    def done(self) -> bool:
+        """Whether the run is over and counted."""
+        return self.outcome is not None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop of ours is under way."""
+        return self._escalation.state in STOPPING
+
+    def deadline(self) -> float | None:
+        """When `turn` must be called at the latest; None while only events matter."""
+        times = list(self._timers.values())
+        if self._look_at is not None:
+            times.append(self._look_at)
+        return min(times, default=None)
+
+    def turn(self, now: float, ready: set[Hashable]) -> None:
+        """Take in what is ready and what is due."""
+        for event in self._collect(now, ready):
+            self._feed(event, now)
+        for timer, due in sorted(self._timers.items(), key=lambda item: item[1]):
+            if due <= now and self._timers.get(timer) == due:
+                del self._timers[timer]
+                self._feed(Event(ELAPSED[timer]), now)
+
+    def _collect(self, now: float, ready: set[Hashable]) -> Iterator[Event]:
+        """What happened, memory first: an OOM must be known before the death that it caused."""
+        main_ended = self._main is not None and self._main.status is not None
+        due = self._look_at is not None and self._look_at <= now
+        if self._enclosure in ready or due or (main_ended and not self._main_end_told):
+            look = self._enclosure.look(now)
+            self._look_at = look.again
+            yield from look.events
+        if main_ended:
+            if self._enclosure.is_empty():
+                yield Event(Happening.EMPTIED)
+            elif not self._main_end_told:
+                yield Event(Happening.MAIN_EXITED)
+            self._main_end_told = True
+
+    def _feed(self, event: Event, now: float) -> None:
+        """Tell the policy, journal the news, perform what it orders."""
+        if self.done:
+            return
+        before = self._escalation.state
+        actions = self._escalation.feed(event.what)
+        if actions or self._escalation.state is not before:
+            self._journal.note(now, event.what.value, event.detail, event.reading)
+        self._evidence.see(before, event)
+        # The crossing itself is told before its patience, if any, is waited for.
+        for action in actions:
+            self._perform(action, now)
+        if self._timers.get(Timer.PATIENCE, now + 1) <= now:
+            del self._timers[Timer.PATIENCE]
+            self._feed(Event(Happening.PATIENCE_ELAPSED, event.reading), now)
+
+    def _perform(self, action: Action, now: float) -> None:
+        """Carry out one order; a kernel file that refuses is journaled, never fatal."""
+        if isinstance(action, Arm):
+            duration = self._duration(action.timer)
+            if duration is not None:
+                self._timers[action.timer] = now + duration
+            return
+        if isinstance(action, Disarm):
+            self._timers.pop(action.timer, None)
+            return
+        try:
+            self._order(action, now)
+        except SentinelError as error:
+            self._journal.note(now, "degraded", f"{action.value}: {error}")
+
+    def _order(self, action: Do, now: float) -> None:
+        enclosure, evidence = self._enclosure, self._evidence
+        if action is Do.LIFT_WIRE or action is Do.ARM_WIRE:
+            enclosure.set_wire(armed=action is Do.ARM_WIRE, now=now)
+        elif action is Do.ASK_TO_STOP:
+            main_lives = self._main is not None and self._main.status is None
+            plan = self.spec.stop
+            asked = enclosure.ask(plan.signal, main_only=plan.main_only and main_lives)
+            if evidence.asked_at is None:
+                evidence.asked_at = now
+            self._journal.note(now, "asked to stop", f"{asked} processes", evidence.trigger)
+        elif action is Do.KILL_ALL:
+            killed = enclosure.kill()
+            if evidence.killed_at is None:
+                evidence.killed_at, evidence.killed = now, killed
+                self._journal.note(now, "killed", f"{killed} processes")
+        else:
+            self._finish(now)
+
+    def _duration(self, timer: Timer) -> float | None:
+        plan = self.spec.stop
+        return {
+            Timer.TIMEOUT: plan.timeout,
+            Timer.PATIENCE: plan.patience,
+            Timer.GRACE: plan.grace,
+            Timer.RETRY: RETRY_AFTER,
+            Timer.GIVE_UP: GIVE_UP_AFTER,
+        }[timer]
+
+    def child_changed(self, report: ChildReport) -> bool:
+        """Take in the end of a child; whether it was the main process."""
+        self._enclosure.reaped(report.pid)
+        if self._main is None or report.pid != self._main.pid or report.status is None:
+            return False
+        self._main.status = report.status
+        return True
+
+    def is_main(self, pid: int) -> bool:
+        """Whether `pid` is the living main process."""
+        return self._main is not None and self._main.status is None and self._main.pid == pid
+
+    def go_on(self) -> None:
+        """Continue the command after Sentinel itself was continued."""
+        if self._main is not None:
+            self._main.go_on()
+
+    def take(self, received: Received, now: float) -> None:
+        """A signal was sent to Sentinel: forward it, or hurry a stop that is under way."""
+        if self.stopping and means_now(received):
+            self._evidence.hurried_by = f"uid {received.uid}"
+            detail = f"signal {received.number} from pid {received.pid}"
+            self._feed(Event(Happening.KILL_REQUESTED, detail=detail), now)
+        elif is_forwarded(received) and self._main is not None:
+            self._evidence.forwarded = received
+            self._main.send(received.number)
+
+    def abandon(self) -> None:
+        """Sentinel itself failed: leave nothing alive and nothing behind."""
+        if self.outcome is None:
+            self._enclosure.kill()
+            self._enclosure.close()
+
+    def _finish(self, now: float) -> None:
+        status = self._main.status if self._main is not None else None
+        ledger = self._enclosure.close()
+        self._timers.clear()
+        self._look_at = None
+        verdict = self._escalation.verdict(status)
+        self._journal.note(now, "over", verdict.value)
+        evidence = self._evidence
+        self.outcome = Outcome(
+            name=self.spec.name,
+            backend=self._enclosure.backend,
+            verdict=verdict,
+            command_status=status,
+            limits=self.spec.limits,
+            ledger=ledger,
+            timeline=self._journal.timeline(),
+            trigger=evidence.trigger,
+            grace=self.spec.stop.grace,
+            grace_used=evidence.grace_used(now),
+            wall_in_grace=self._escalation.wall_in_grace,
+            asked_by=evidence.asked_by(status),
+            survivors_killed=evidence.killed,
+            elapsed=now - self._journal.began,
+            unenforced=self._enclosure.unenforced,
+            exit_status=exit_status(verdict, status, preserve=self.spec.preserve_status),
+        )
+
+
+class _Evidence:
+    """What the outcome will quote."""
+
+    def __init__(self) -> None:
+        self.trigger: Reading | None = None
+        self.asked_at: float | None = None
+        self.killed_at: float | None = None
+        self.killed = 0
+        self.forwarded: Received | None = None
+        self.hurried_by = ""
+
+    def see(self, before: State, event: Event) -> None:
+        """Keep the reading that showed the crossing which is acted upon."""
+        crossing = event.what in (Happening.SOFT_CROSSED, Happening.HARD_CROSSED)
+        if crossing and before not in STOPPING and event.reading is not None:
+            self.trigger = event.reading
+
+    def grace_used(self, now: float) -> float | None:
+        """Seconds from the first polite signal to the kill, or to the end; None: nobody asked."""
+        if self.asked_at is None:
+            return None
+        return (self.killed_at or now) - self.asked_at
+
+    def asked_by(self, status: object) -> str:
+        """Who sent the signal that ended the command, when it came through Sentinel."""
+        sent = self.forwarded
+        if sent is not None and isinstance(status, Signalled) and status.signal == sent.number:
+            return f"pid {sent.pid}, uid {sent.uid}"
+        return self.hurried_by

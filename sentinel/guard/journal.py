@@ -1,0 +1,50 @@
+"""What happened to a run, in order, told to a listener as it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sentinel.model.outcome import Moment
+from sentinel.model.snapshot import Reading
+from sentinel.model.spec import RunSpec
+
+Listener = Callable[[RunSpec, Moment, Reading | None], None]
+"""Called for each moment with the reading that belongs to it. Must be quick and not raise."""
+
+_MOST = 1000
+"""Moments kept: a `--for` run that crosses for weeks must not grow the guard."""
+
+
+class Journal:
+    """The timeline of one run; times are seconds since exec."""
+
+    def __init__(self, spec: RunSpec, listener: Listener, began: float) -> None:
+        """`began` is the monotonic time that counts as 0 until `restart`."""
+        self._spec = spec
+        self._listener = listener
+        self._began = began
+        self._moments: list[Moment] = []
+        self.dropped = 0
+
+    @property
+    def began(self) -> float:
+        """The monotonic time of 0."""
+        return self._began
+
+    def restart(self, began: float) -> None:
+        """Count from the exec, now that there was one."""
+        self._began = began
+
+    def note(self, now: float, what: str, detail: str = "", reading: Reading | None = None) -> None:
+        """Write down `what` happened at `now`."""
+        current = None if reading is None else reading.current
+        moment = Moment(round(now - self._began, 6), what, detail, current)
+        if len(self._moments) < _MOST:
+            self._moments.append(moment)
+        else:
+            self.dropped += 1
+        self._listener(self._spec, moment, reading)
+
+    def timeline(self) -> tuple[Moment, ...]:
+        """All moments kept so far."""
+        return tuple(self._moments)

@@ -1,0 +1,135 @@
+"""Many runs, one thread, one wait: the loop that turns every guardian."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sentinel.enclosure import Sweep
+from sentinel.guard.guardian import Guardian, Launch
+from sentinel.guard.journal import Listener
+from sentinel.linux.loop import Loop
+from sentinel.linux.process import Child, reap
+from sentinel.linux.signals import SignalDesk
+from sentinel.linux.spawn import spawn
+from sentinel.model.errors import SentinelError, StartError
+from sentinel.model.outcome import Ledger, Outcome, Verdict
+from sentinel.model.spec import Command
+
+__all__ = ["Launch", "supervise"]
+
+SWEEP_DEADLINE = 1.0
+"""Seconds that the end of the last run may be delayed by the clearing of dead runs."""
+
+
+def supervise(launches: Sequence[Launch], listener: Listener) -> list[Outcome]:
+    """Start every launch and guard it to its end; outcomes in the order of `launches`.
+
+    Must run in the main thread of a single-threaded process: it forks, takes over the signals
+    and reaps every child. A run that cannot start gets the verdict failed-to-start.
+    """
+    return _Supervisor(listener).run(launches)
+
+
+class _Supervisor:
+    """Owns the loop and the signals for as long as there are runs."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._loop = Loop()
+        self._desk = SignalDesk()
+        self._guardians: list[Guardian] = []
+        self._sweeps: list[Sweep] = []
+
+    def run(self, launches: Sequence[Launch]) -> list[Outcome]:
+        """Start, guard, sweep, count."""
+        self._loop.watch(self._desk.fd, self._desk)
+        try:
+            outcomes = [self._start(launch) for launch in launches]
+            while not all(guardian.done for guardian in self._guardians):
+                self._turn()
+            self._end_sweeps()
+        except BaseException:
+            for guardian in self._guardians:
+                guardian.abandon()
+            raise
+        finally:
+            self._desk.close()
+            self._loop.close()
+        return [found() for found in outcomes]
+
+    def _start(self, launch: Launch) -> Callable[[], Outcome]:
+        """Start one run and then what clears away the dead ones; where its outcome will be."""
+        guardian = Guardian(launch, self._loop, self._listener, self._loop.now())
+        try:
+            guardian.start(self._spawn, self._loop.now)
+        except SentinelError as error:
+            failed = _failed(launch, error)
+            return lambda: failed
+        self._guardians.append(guardian)
+        for sweep in launch.sweeps:
+            try:
+                sweep.begin(self._loop)
+            except SentinelError:
+                sweep.close()  # the next start tries again
+                continue
+            self._sweeps.append(sweep)
+
+        def outcome() -> Outcome:
+            if guardian.outcome is None:
+                raise AssertionError(launch.spec.name)
+            return guardian.outcome
+
+        return outcome
+
+    def _spawn(self, command: Command, enter: Callable[[], None], death_signal: int) -> Child:
+        return spawn(command, enter, self._desk, death_signal)
+
+    def _turn(self) -> None:
+        """Wait once; take signals, children, and everything that is ready or due."""
+        deadlines = [guardian.deadline() for guardian in self._guardians]
+        ready = self._loop.wait(min((at for at in deadlines if at is not None), default=None))
+        now = self._loop.now()
+        if self._desk in ready:
+            self._take_signals(now)
+            self._take_children()
+        for guardian in self._guardians:
+            guardian.turn(now, ready)
+        for sweep in self._sweeps:
+            if sweep in ready:
+                sweep.turn()
+
+    def _take_signals(self, now: float) -> None:
+        for received in self._desk.read():
+            for guardian in self._guardians:
+                guardian.take(received, now)
+
+    def _take_children(self) -> None:
+        for report in reap():
+            for guardian in self._guardians:
+                guardian.child_changed(report)
+                stopped = report.stopped_by is not None and guardian.is_main(report.pid)
+                if stopped and not guardian.stopping and self._desk.stop_self(report.stopped_by):
+                    guardian.go_on()
+
+    def _end_sweeps(self) -> None:
+        """Finish clearing, within the deadline; the rest is for the next start."""
+        deadline = self._loop.now() + SWEEP_DEADLINE
+        while not all([sweep.turn() for sweep in self._sweeps]) and self._loop.now() < deadline:
+            self._loop.wait(deadline)
+        for sweep in self._sweeps:
+            sweep.close()
+
+
+def _failed(launch: Launch, error: SentinelError) -> Outcome:
+    status = error.exit_status if isinstance(error, StartError) else SentinelError.exit_status
+    return Outcome(
+        name=launch.spec.name,
+        backend=launch.enclosure.backend,
+        verdict=Verdict.FAILED_TO_START,
+        command_status=None,
+        limits=launch.spec.limits,
+        ledger=Ledger(),
+        unenforced=launch.enclosure.unenforced,
+        failure=str(error),
+        exit_status=status,
+    )

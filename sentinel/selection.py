@@ -1,0 +1,77 @@
+"""Which backend a run gets. The only file that knows both."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from sentinel.cgroup.enclosure import CgroupEnclosure
+from sentinel.cgroup.leaf import make_leaf
+from sentinel.cgroup.placement import Refusal, find_place
+from sentinel.cgroup.sweep import LeafSweep
+from sentinel.cgroup.tree import Cgroup
+from sentinel.enclosure import Enclosure, Sweep
+from sentinel.model.errors import KernelFileError, SentinelError
+from sentinel.model.spec import RunSpec
+
+
+class Enclosed(NamedTuple):
+    """An enclosure ready to be entered, what to sweep beside it, and lines for the user."""
+
+    enclosure: Enclosure
+    sweeps: tuple[Sweep, ...]
+    notices: tuple[str, ...]
+
+
+def enclose(spec: RunSpec) -> Enclosed:
+    """Make the enclosure for `spec`: a leaf where there is a place, else the RSS poller.
+
+    Raises SentinelError when `--backend cgroup` finds no place.
+    """
+    refusals: tuple[Refusal, ...] = ()
+    if spec.backend != "rss":
+        place, refusals = find_place(_controllers(spec))
+        if place is not None:
+            try:
+                return _in_leaf(place, spec)
+            except KernelFileError as error:
+                refusals = (*refusals, Refusal("leaf", error.message, error.remedy))
+        if spec.backend == "cgroup":
+            reason, remedy = _explain(refusals)
+            raise SentinelError(f"no cgroup for --backend cgroup: {reason}", remedy)
+    return _in_rss(spec, refusals)
+
+
+def _controllers(spec: RunSpec) -> frozenset[str]:
+    wanted = {"memory"}
+    if spec.limits.pids is not None:
+        wanted.add("pids")
+    if spec.limits.cpus is not None:
+        wanted.add("cpu")
+    return frozenset(wanted)
+
+
+def _in_leaf(place: Cgroup, spec: RunSpec) -> Enclosed:
+    leaf = make_leaf(place, spec.name)
+    try:
+        missing = leaf.limit(spec.limits)
+        unenforced = tuple(name for name in missing if name in spec.explicit)
+        enclosure = CgroupEnclosure(leaf, spec.limits, unenforced)
+    except KernelFileError:
+        leaf.remove()
+        leaf.close()
+        raise
+    return Enclosed(enclosure, (LeafSweep(place),), _warn(unenforced, "this kernel"))
+
+
+def _explain(refusals: tuple[Refusal, ...]) -> tuple[str, str]:
+    """The reason and the remedy of the last step that was tried: the nearest to a place."""
+    if not refusals:
+        return "", ""
+    return refusals[-1].reason, refusals[-1].remedy
+
+
+def _warn(unenforced: tuple[str, ...], who: str) -> tuple[str, ...]:
+    if not unenforced:
+        return ()
+    return (f"{who} cannot enforce {', '.join('--' + name for name in unenforced)}",)
