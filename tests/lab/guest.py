@@ -24,6 +24,9 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "LOGNAME": "root",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    # Looking for plugins and writing caches takes seconds on an emulated CPU.
+    "PYTEST_ADDOPTS": "-p no:cacheprovider",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUNBUFFERED": "1",
     "SENTINEL_SCRATCH": SCRATCH,
