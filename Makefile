@@ -41,3 +41,73 @@ $(VENV)/.runtime: requirements/build.txt requirements/runtime.txt pyproject.toml
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
+
+## --- checks and tests --------------------------------------------------------
+
+REPORTS := .lab/reports
+# Bounded, so that a test that hangs ends the run with its name on the screen.
+NATIVE_SECONDS := 480
+
+.PHONY: check
+check: venv ## Lint, types, and the tests that touch no other process (seconds)
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "make: not formatted: make format" >&2; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q -m pure --junitxml=$(REPORTS)/pure.xml
+
+.PHONY: format
+format: venv ## Lay out the code, and mend what the linter can mend
+	@$(BIN)/ruff check --fix --quiet || true
+	@$(BIN)/ruff format
+
+.PHONY: native
+native: venv ## The tests that start real processes on this machine
+	@timeout --foreground --kill-after=20 $(NATIVE_SECONDS) \
+	  $(BIN)/python -m pytest -v -m native --durations=10 --junitxml=$(REPORTS)/native.xml
+
+.PHONY: kernel
+kernel: venv ## The tests that need cgroup v2: here, or in a VM for each kernel
+	@$(BIN)/python -m tests.lab.suite --ready || { [ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory lab-deps; }
+	@$(BIN)/python -m tests.lab.suite
+
+.PHONY: test
+test: venv ## Everything: check, native, kernel
+	@rm -rf $(REPORTS)
+	@status=0; \
+	$(MAKE) --no-print-directory check && $(MAKE) --no-print-directory --keep-going native kernel || status=$$?; \
+	$(BIN)/python -m tests.lab.reports || status=1; \
+	exit $$status
+
+LAB_PACKAGES := busybox-static e2fsprogs qemu-system-x86 user-mode-linux
+
+.PHONY: lab-deps
+lab-deps: ## Install what the kernel tests' virtual machines need (root, Debian)
+	@[ "$$(id -u)" = 0 ] || { echo "make: the kernel tests need $(LAB_PACKAGES): sudo make lab-deps" >&2; exit 1; }
+	@apt-get update -qq
+	@DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(LAB_PACKAGES)
+	@$(PYTHON) -m tests.lab.kernels
+
+## --- seeing it work ----------------------------------------------------------
+
+.PHONY: demo
+demo: $(VENV)/.runtime ## Let a leaking program run into a limit of 200 MiB
+	@status=0; \
+	$(BIN)/sentinel exec --limit 200M -- $(BIN)/python tests/leaker.py || status=$$?; \
+	if [ $$status != 124 ]; then echo "make: the demo ended with status $$status, not with 124" >&2; exit 1; fi; \
+	echo "exit status 124: sentinel ended the leak"
+
+.PHONY: bench
+bench: venv ## Measure ratios against named baselines (see benchmarks/README.md)
+	@$(BIN)/python -m benchmarks
+
+.PHONY: diagram
+diagram: venv ## Draw the docs' diagrams again from the code's own tables
+	@$(BIN)/python -m docs.diagram
+
+.PHONY: lock
+lock: venv ## Pin the newest versions of all dependencies, with hashes
+	@for set in build runtime dev; do \
+	  CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe \
+	    --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
+	    --output-file requirements/$$set.txt requirements/$$set.in; \
+	done

@@ -66,7 +66,7 @@ def test_an_empty_leaf_says_so(leaf: str) -> None:
 
 
 def test_crossing_memory_high_counts_in_the_leaf_itself(leaf: str) -> None:
-    """An anonymous mapping just larger than memory.high makes `high` events in the leaf's local file."""
+    """Anonymous memory just over memory.high makes `high` events in the leaf's local file."""
     write(leaf, "memory.high", str(8 * MIB))
 
     def grow() -> None:

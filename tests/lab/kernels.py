@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from typing import NamedTuple
 
 from tests.lab import STATE, LabError
@@ -28,6 +29,9 @@ PACKAGES = {
     VIRTIOFSD: "qemu-system-x86",
 }
 """Each program that the lab runs, and the Debian package that brings it."""
+
+HOME = os.path.join(STATE, "kernels")
+"""Where downloaded kernels are unpacked, each in a directory named after its package."""
 
 IMAGE = re.compile(r"linux-image-6\.12\.(\d+)\+deb\d+-cloud-amd64")
 MODULES = ("kernel/drivers/block/virtio_blk.ko", "kernel/fs/overlayfs/overlay.ko")
@@ -61,6 +65,13 @@ def missing_packages(kernel: Kernel) -> list[str]:
     return sorted({PACKAGES[path] for path in kernel.programs if not os.path.exists(path)})
 
 
+def ready(kernel: Kernel) -> bool:
+    """Tell whether `kernel` can boot without anything being installed or downloaded."""
+    if missing_packages(kernel):
+        return False
+    return UML in kernel.programs or _newest(_kept()) is not None
+
+
 def image(kernel: Kernel) -> Image:
     """Return the kernel's file and modules, fetching and unpacking them once when needed.
 
@@ -71,10 +82,14 @@ def image(kernel: Kernel) -> Image:
         raise LabError(f"kernel {kernel.name} needs {' '.join(lacking)}: run make lab-deps as root")
     if UML in kernel.programs:
         return Image(UML, ())
-    home = os.path.join(STATE, "kernels")
-    with locked(home):
-        package = _newest(os.listdir(home)) or _download(home)
-        return _unpacked(os.path.join(home, package))
+    with locked(HOME):
+        package = _newest(_kept()) or _download()
+        return _unpacked(os.path.join(HOME, package))
+
+
+def _kept() -> list[str]:
+    """Return the names of the packages that are unpacked already."""
+    return os.listdir(HOME) if os.path.isdir(HOME) else []
 
 
 def _newest(names: list[str]) -> str | None:
@@ -83,21 +98,21 @@ def _newest(names: list[str]) -> str | None:
     return max(found)[1] if found else None
 
 
-def _download(home: str) -> str:
-    """Unpack the newest 6.12 cloud kernel that apt knows into `home`; return its name."""
+def _download() -> str:
+    """Unpack the newest 6.12 cloud kernel that apt knows into HOME; return its name."""
     known = _output("apt-cache", "pkgnames", "linux-image-6.12.").split()
     package = _newest(known)
     if package is None:
         raise LabError("apt knows no linux-image-6.12.*-cloud-amd64: run make lab-deps as root")
-    # The name appears in `home` only when everything below it is complete.
-    work = os.path.join(home, "unpacking")
+    # The name appears in HOME only when everything below it is complete.
+    work = os.path.join(HOME, "unpacking")
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
     _output("apt-get", "download", package, cwd=work)
     (deb,) = os.listdir(work)
     _output("dpkg", "-x", deb, "tree", cwd=work)
     os.unlink(os.path.join(work, deb))
-    os.rename(os.path.join(work, "tree"), os.path.join(home, package))
+    os.rename(os.path.join(work, "tree"), os.path.join(HOME, package))
     os.rmdir(work)
     return package
 
@@ -129,3 +144,18 @@ def _output(*argv: str, cwd: str | None = None) -> str:
         words = done.stderr.strip().splitlines() or ["no reason given"]
         raise LabError(f"{' '.join(argv)}: {words[-1]}: run make lab-deps as root")
     return done.stdout
+
+
+def main() -> int:
+    """Fetch the kernels that are not part of a package, and say where each one is."""
+    for kernel in KERNELS.values():
+        try:
+            print(f"kernel {kernel.name}: {image(kernel).kernel}")
+        except LabError as error:
+            print(f"lab: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
