@@ -36,13 +36,13 @@ class Launch(NamedTuple):
 class Guardian:
     """Watches over one run. `done` once its outcome is known."""
 
-    def __init__(self, launch: Launch, waiter: Waiter, listener: Listener, now: float) -> None:
-        """`now` is monotonic seconds, as everywhere in here."""
+    def __init__(self, launch: Launch, waiter: Waiter, listener: Listener) -> None:
+        """Nothing is started yet."""
         self.spec = launch.spec
         self._enclosure = launch.enclosure
         self._waiter = waiter
         self._escalation = Escalation()
-        self._journal = Journal(launch.spec, listener, now)
+        self._journal = Journal(launch.spec, listener)
         self._timers: dict[Timer, float] = {}
         self._look_at: float | None = None
         self._main: Child | None = None
@@ -52,14 +52,13 @@ class Guardian:
 
     def start(self, spawn: Spawn, clock: Callable[[], float]) -> None:
         """Start the command inside the enclosure. Raises StartError, after which it is closed."""
-        self._journal.note(clock(), "starting")
         try:
             self._main = spawn(self.spec.command, self._enclosure.enter, self.spec.stop.signal)
         except SentinelError:
             self._enclosure.close()
             raise
         now = clock()
-        self._journal.restart(now)
+        self._journal.begin(now)
         self._enclosure.adopt(self._main, self._waiter, now)
         self._feed(Event(Happening.STARTED, detail=f"pid {self._main.pid}"), now)
 
@@ -113,12 +112,8 @@ class Guardian:
         if actions or self._escalation.state is not before:
             self._journal.note(now, event.what.value, event.detail, event.reading)
         self._evidence.see(before, event)
-        # The crossing itself is told before its patience, if any, is waited for.
         for action in actions:
             self._perform(action, now)
-        if self._timers.get(Timer.PATIENCE, now + 1) <= now:
-            del self._timers[Timer.PATIENCE]
-            self._feed(Event(Happening.PATIENCE_ELAPSED, event.reading), now)
 
     def _perform(self, action: Action, now: float) -> None:
         """Carry out one order; a kernel file that refuses is journaled, never fatal."""

@@ -18,27 +18,22 @@ _MOST = 1000
 class Journal:
     """The timeline of one run; times are seconds since exec."""
 
-    def __init__(self, spec: RunSpec, listener: Listener, began: float) -> None:
-        """`began` is the monotonic time that counts as 0 until `restart`."""
+    def __init__(self, spec: RunSpec, listener: Listener) -> None:
+        """Begin empty; `begin` tells when the exec was."""
         self._spec = spec
         self._listener = listener
-        self._began = began
         self._moments: list[Moment] = []
+        self.began = 0.0
         self.dropped = 0
 
-    @property
-    def began(self) -> float:
-        """The monotonic time of 0."""
-        return self._began
-
-    def restart(self, began: float) -> None:
-        """Count from the exec, now that there was one."""
-        self._began = began
+    def begin(self, now: float) -> None:
+        """Count from here: the command was executed."""
+        self.began = now
 
     def note(self, now: float, what: str, detail: str = "", reading: Reading | None = None) -> None:
         """Write down `what` happened at `now`."""
         current = None if reading is None else reading.current
-        moment = Moment(round(now - self._began, 6), what, detail, current)
+        moment = Moment(round(now - self.began, 6), what, detail, current)
         if len(self._moments) < _MOST:
             self._moments.append(moment)
         else:

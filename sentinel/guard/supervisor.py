@@ -59,7 +59,7 @@ class _Supervisor:
 
     def _start(self, launch: Launch) -> Callable[[], Outcome]:
         """Start one run and then what clears away the dead ones; where its outcome will be."""
-        guardian = Guardian(launch, self._loop, self._listener, self._loop.now())
+        guardian = Guardian(launch, self._loop, self._listener)
         try:
             guardian.start(self._spawn, self._loop.now)
         except SentinelError as error:

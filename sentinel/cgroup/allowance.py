@@ -1,0 +1,48 @@
+"""What this process may use at most: the machine's memory, or the tightest limit above it."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from sentinel.cgroup import files
+from sentinel.cgroup.placement import Host, Refusal, own_cgroup
+from sentinel.cgroup.tree import Cgroup
+from sentinel.model.errors import KernelFileError
+
+
+class Allowance(NamedTuple):
+    """`size` in bytes, and what sets it, for people."""
+
+    size: int
+    label: str
+
+
+def allowance(host: Host | None = None) -> Allowance:
+    """The smaller of MemTotal and the tightest visible memory.max or memory.high above us."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    tightest = Allowance(total, "the machine's memory")
+    path = own_cgroup(host or Host())
+    if isinstance(path, Refusal):
+        return tightest
+    while os.path.exists(f"{path}/{files.MEMORY_MAX}"):
+        for name in (files.MEMORY_MAX, files.MEMORY_HIGH):
+            limit = _limit(path, name)
+            if limit is not None and limit < tightest.size:
+                tightest = Allowance(limit, f"{path}/{name}")
+        path = os.path.dirname(path)
+    return tightest
+
+
+def _limit(path: str, name: str) -> int | None:
+    try:
+        cgroup = Cgroup.open(path)
+    except KernelFileError:
+        return None
+    try:
+        text = cgroup.read(name)
+        return None if text is None else files.parse_limit(text)
+    except KernelFileError:
+        return None
+    finally:
+        cgroup.close()
