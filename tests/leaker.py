@@ -119,15 +119,17 @@ def leak(held: list[bytes], rate: float, maximum: float) -> str | None:
     goes on at its rate instead of in one burst.
     """
     due = time.monotonic()
-    printed_at = 0.0
     step = min(max(rate / STEPS_PER_SECOND, 1.0), LARGEST_STEP)
-    total = 0.0
+    total = next_step = 0.0
     while total < maximum:
-        if total >= printed_at:
+        if total >= next_step:
+            next_step = total + step
+            if total:
+                say(f"{total:.0f} MiB")
             left = available()
             if left is None:
                 return "/proc/meminfo does not say how much memory is left"
-            if total * MIB + step * MIB > left:
+            if next_step * MIB > left:
                 return (
                     f"--max {maximum:.0f} MiB was not reached, because only "
                     f"{left // MIB} MiB are left on this machine: give a smaller --max"
@@ -136,11 +138,9 @@ def leak(held: list[bytes], rate: float, maximum: float) -> str | None:
         # Not zeros: bytes(n) comes from calloc, whose pages are not there until somebody writes.
         held.append(b"\xa5" * max(1, int(block * MIB)))
         total += block
-        if total >= printed_at + step or total >= maximum:
-            printed_at = total
-            say(f"{total:.0f} MiB")
         due = max(due + block / rate, time.monotonic())
         time.sleep(max(0.0, due - time.monotonic()))
+    say(f"{total:.0f} MiB")
     return None
 
 

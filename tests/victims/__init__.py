@@ -1,0 +1,1 @@
+"""Tiny programs to guard, leak and kill; `build.victim()` is where the C ones are."""
