@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import NamedTuple, Protocol
 
 from sentinel.model.events import Event
@@ -21,7 +20,7 @@ class Process(Protocol):
 class Waiter(Protocol):
     """The guard's one wait, as far as a backend needs it."""
 
-    def watch(self, fd: int, token: Hashable, *, priority: bool = False) -> None:
+    def watch(self, fd: int, token: object, *, priority: bool = False) -> None:
         """Report `token` while `fd` is readable, or (`priority`) has POLLPRI pending."""
 
     def forget(self, fd: int) -> None:

@@ -7,8 +7,8 @@ import signal
 
 from sentinel.cgroup import files
 from sentinel.cgroup.gauge import Gauge
-from sentinel.cgroup.ledger import Ancestry
 from sentinel.cgroup.leaf import Leaf
+from sentinel.cgroup.ledger import Ancestry
 from sentinel.cgroup.watch import LeafWatch
 from sentinel.enclosure import Look, Process, Waiter
 from sentinel.linux.process import ask_member, process_stat

@@ -1,5 +1,7 @@
-"""Names, formats and parsers of the kernel's cgroup v2 files (cgroup-v2.rst). Pure: text in,
-frozen types out; a key that a kernel does not have is None or absent, never 0."""
+"""Names, formats and parsers of the kernel's cgroup v2 files (cgroup-v2.rst).
+
+Pure: text in, frozen types out.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ def format_limit(limit: int | None) -> str:
 
 
 def format_cpu_max(cpus: float) -> str:
-    """Write `cpus` CPUs as cpu.max: quota and period in microseconds; the kernel's minimum is 1 ms."""
+    """Write `cpus` CPUs as cpu.max: quota and period in microseconds, at least the kernel's 1 ms."""
     return f"{max(1000, round(cpus * CPU_PERIOD))} {CPU_PERIOD}"
 
 
@@ -112,8 +114,10 @@ def working_set(current: int, stat: MemoryStat, swap: int) -> int:
 
 
 def composition(current: int, stat: MemoryStat) -> Composition:
-    """Split `current` bytes by kind. `file` is page cache without shmem; `other` is the rest,
-    the per-CPU charge stock among it."""
+    """Split `current` bytes by kind.
+
+    `file` is page cache without shmem; `other` is the rest, the per-CPU charge stock among it.
+    """
     cache = max(0, stat.file - stat.shmem)
     known = stat.anon + cache + stat.shmem + stat.kernel + stat.sock
     return Composition(

@@ -79,7 +79,9 @@ def make_leaf(parent: Cgroup, run_name: str) -> Leaf:
         if try_lock(cgroup.fd) and _is_current(parent, name, cgroup):
             return Leaf(parent, cgroup, name)
         cgroup.close()
-    raise KernelFileError("mkdir", f"{parent.path}/{stem}", errno.EEXIST, remedy="remove dead leaves there")
+    raise KernelFileError(
+        "mkdir", f"{parent.path}/{stem}", errno.EEXIST, remedy="remove dead leaves there"
+    )
 
 
 def _is_current(parent: Cgroup, name: str, cgroup: Cgroup) -> bool:

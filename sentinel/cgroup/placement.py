@@ -172,9 +172,7 @@ def _may_move(host: Host, pid: int, uid: int) -> bool:
         return pid != 0
 
 
-def _enable(
-    parent: Cgroup, controllers: frozenset[str], main: str, host: Host
-) -> Cgroup | Refusal:
+def _enable(parent: Cgroup, controllers: frozenset[str], main: str, host: Host) -> Cgroup | Refusal:
     """Enable `controllers` below `parent`, moving its processes into the child `main` first."""
     kind = (parent.read(files.CGROUP_TYPE) or "domain").strip()
     available = set((parent.read(files.CGROUP_CONTROLLERS) or "").split())
@@ -251,7 +249,7 @@ def find_place(
     controllers: frozenset[str], host: Host | None = None
 ) -> tuple[Cgroup | None, tuple[Refusal, ...]]:
     """Climb the ladder: the first place for a leaf, and the refusals met on the way."""
-    refusals = []
+    refusals: list[Refusal] = []
     for step in LADDER:
         place = step(host or Host(), controllers)
         if isinstance(place, Cgroup):

@@ -1,5 +1,8 @@
-"""Cgroup directories, held by a descriptor: every read and write is relative to it, so that
-a cgroup of the same name that somebody makes later is never touched."""
+"""Cgroup directories, held by a descriptor.
+
+Every read and write is relative to it, so that a cgroup of the same name that somebody makes
+later is never touched.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ class Cgroup:
         return [int(word) for word in (self.read(files.CGROUP_PROCS) or "").split()]
 
     def write(self, name: str, value: str, *, remedy: str = "") -> None:
-        """Write `value` to the file `name` in one write(2). Raises KernelFileError."""
+        """Put `value` into the file `name` in one system call. Raises KernelFileError."""
         try:
             fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=self.fd)
             try:
@@ -97,7 +100,7 @@ class Cgroup:
         return Cgroup(fd, f"{self.path}/{name}")
 
     def make_child(self, name: str) -> Cgroup | None:
-        """Make and open the child `name`; None when there is one already. Raises KernelFileError."""
+        """Make and open the child `name`; None when it exists already. Raises KernelFileError."""
         try:
             os.mkdir(name, 0o755, dir_fd=self.fd)
         except FileExistsError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sentinel.enclosure import Enclosure, Sweep, Waiter
@@ -79,7 +79,7 @@ class Guardian:
             times.append(self._look_at)
         return min(times, default=None)
 
-    def turn(self, now: float, ready: set[Hashable]) -> None:
+    def turn(self, now: float, ready: set[object]) -> None:
         """Take in what is ready and what is due."""
         for event in self._collect(now, ready):
             self._feed(event, now)
@@ -88,7 +88,7 @@ class Guardian:
                 del self._timers[timer]
                 self._feed(Event(ELAPSED[timer]), now)
 
-    def _collect(self, now: float, ready: set[Hashable]) -> Iterator[Event]:
+    def _collect(self, now: float, ready: set[object]) -> Iterator[Event]:
         """What happened, memory first: an OOM must be known before the death that it caused."""
         main_ended = self._main is not None and self._main.status is not None
         due = self._look_at is not None and self._look_at <= now

@@ -8,7 +8,7 @@ from sentinel.enclosure import Sweep
 from sentinel.guard.guardian import Guardian, Launch
 from sentinel.guard.journal import Listener
 from sentinel.linux.loop import Loop
-from sentinel.linux.process import Child, reap
+from sentinel.linux.process import Child, ChildReport, reap
 from sentinel.linux.signals import SignalDesk
 from sentinel.linux.spawn import spawn
 from sentinel.model.errors import SentinelError, StartError
@@ -107,15 +107,22 @@ class _Supervisor:
         for report in reap():
             for guardian in self._guardians:
                 guardian.child_changed(report)
-                stopped = report.stopped_by is not None and guardian.is_main(report.pid)
-                if stopped and not guardian.stopping and self._desk.stop_self(report.stopped_by):
-                    guardian.go_on()
+                self._mirror_stop(guardian, report)
+
+    def _mirror_stop(self, guardian: Guardian, report: ChildReport) -> None:
+        """Stop with the command when its terminal stopped it, so that the shell gets its prompt."""
+        if report.stopped_by is None or guardian.stopping or not guardian.is_main(report.pid):
+            return
+        if self._desk.stop_self(report.stopped_by):
+            guardian.go_on()
 
     def _end_sweeps(self) -> None:
         """Finish clearing, within the deadline; the rest is for the next start."""
         deadline = self._loop.now() + SWEEP_DEADLINE
-        while not all([sweep.turn() for sweep in self._sweeps]) and self._loop.now() < deadline:
+        unfinished = [sweep for sweep in self._sweeps if not sweep.turn()]
+        while unfinished and self._loop.now() < deadline:
             self._loop.wait(deadline)
+            unfinished = [sweep for sweep in unfinished if not sweep.turn()]
         for sweep in self._sweeps:
             sweep.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Hashable
 
 
 class Loop:
@@ -13,13 +12,13 @@ class Loop:
     def __init__(self) -> None:
         """Open the epoll descriptor (close-on-exec)."""
         self._epoll = select.epoll()
-        self._tokens: dict[int, Hashable] = {}
+        self._tokens: dict[int, object] = {}
 
     def now(self) -> float:
         """CLOCK_MONOTONIC in seconds."""
         return time.monotonic()
 
-    def watch(self, fd: int, token: Hashable, *, priority: bool = False) -> None:
+    def watch(self, fd: int, token: object, *, priority: bool = False) -> None:
         """Report `token` while `fd` is readable (`priority`: while POLLPRI is pending).
 
         Kernel files in cgroupfs notify by POLLPRI, always together with POLLERR, which epoll
@@ -39,7 +38,7 @@ class Loop:
         if self._tokens.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def wait(self, until: float | None) -> set[Hashable]:
+    def wait(self, until: float | None) -> set[object]:
         """Sleep until a descriptor is ready or the clock reaches `until`; the ready tokens."""
         timeout = None if until is None else max(0.0, until - self.now())
         return {self._tokens[fd] for fd, _ in self._epoll.poll(timeout) if fd in self._tokens}

@@ -103,7 +103,7 @@ class ChildReport(NamedTuple):
 
 def reap() -> list[ChildReport]:
     """Collect every child that changed state, orphans that fell to us included (waitid(2))."""
-    reports = []
+    reports: list[ChildReport] = []
     while True:
         try:
             found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WSTOPPED | os.WNOHANG)

@@ -58,7 +58,7 @@ class SignalDesk:
 
     def read(self) -> list[Received]:
         """All signals that are pending."""
-        received = []
+        received: list[Received] = []
         while True:
             try:
                 data = os.read(self.fd, 16 * _SIGINFO.size)

@@ -26,7 +26,9 @@ START_DEADLINE_MS = 60_000
 """How long an exec may take (a dead network file system), milliseconds."""
 
 
-def spawn(command: Command, enter: Callable[[], None], desk: SignalDesk, death_signal: int) -> Child:
+def spawn(
+    command: Command, enter: Callable[[], None], desk: SignalDesk, death_signal: int
+) -> Child:
     """Start `command` in a child that has run `enter`; returns once the exec has succeeded.
 
     Raises StartError: 127 not found, 126 not executable, 125 could not be placed. The child

@@ -130,7 +130,7 @@ _IGNORED: dict[State, frozenset[Happening]] = {
 }
 
 TABLE: dict[State, dict[Happening, Row]] = {
-    state: {**changes, **{happening: (state, ()) for happening in _IGNORED[state]}}
+    state: {**changes, **dict.fromkeys(_IGNORED[state], (state, ()))}
     for state, changes in _CHANGES.items()
 }
 
