@@ -57,7 +57,7 @@ def format_limit(limit: int | None) -> str:
 
 
 def format_cpu_max(cpus: float) -> str:
-    """Write `cpus` CPUs as cpu.max: quota and period in microseconds, at least the kernel's 1 ms."""
+    """Write `cpus` CPUs as cpu.max: quota and period in microseconds, 1 ms at least."""
     return f"{max(1000, round(cpus * CPU_PERIOD))} {CPU_PERIOD}"
 
 

@@ -15,8 +15,8 @@ class LeafSweep:
     """Kills and removes the leaves of dead guards beside a new run's leaf."""
 
     def __init__(self, parent: Cgroup) -> None:
-        """`parent` stays the caller's."""
-        self._parent = parent
+        """`parent` stays the caller's and may be closed before the sweep."""
+        self._parent = Cgroup(os.dup(parent.fd), parent.path)
         self._dying: dict[str, tuple[Cgroup, int]] = {}
 
     def begin(self, waiter: Waiter) -> None:
@@ -53,3 +53,4 @@ class LeafSweep:
         """Release what is still dying."""
         for name in list(self._dying):
             self._release(name)
+        self._parent.close()

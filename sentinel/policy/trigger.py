@@ -1,4 +1,4 @@
-"""The trigger rule of the cgroup backend: is the memory over the limit, and unreclaimable?
+"""The trigger rule of the cgroup backend: memory over the limit that reclaim cannot free.
 
 memory.events `high` alone says nothing: 26 of 29 innocent workloads raise it, up to 1 400
 times a second. This rule, on readings of memory.current and memory.stat, had no false alarm
