@@ -216,18 +216,20 @@ void raise_limit(int resource) {
 
 /* --- files --------------------------------------------------------------------------------- */
 
+/* Never seen half made: several victims may want the same file at the same time. */
 void ensure_file(const char *path, size_t bytes) {
     static char block[1 << 16];
+    char draft[4096];
     struct stat found;
     if (!path) fail(2, "file=PATH is missing");
     if (stat(path, &found) == 0 && (size_t)found.st_size >= bytes) return;
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    snprintf(draft, sizeof draft, "%s.%d", path, (int)getpid());
+    int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) fail(1, "file=%s: %s", path, strerror(errno));
     memset(block, 0x5a, sizeof block);
     for (size_t done = 0; done < bytes; done += sizeof block)
         if (write(fd, block, sizeof block) != sizeof block) fail(1, "file=%s: %s", path, strerror(errno));
-    fsync(fd);
-    close(fd);
+    if (fsync(fd) || close(fd) || rename(draft, path)) fail(1, "file=%s: %s", path, strerror(errno));
 }
 
 void write_file(const char *path, const void *data, size_t bytes) {
