@@ -32,6 +32,9 @@ class Leaf:
         """
         missing = []
         cgroup = self.cgroup
+        if not cgroup.has(files.CGROUP_KILL):
+            path = f"{cgroup.path}/{files.CGROUP_KILL}"
+            raise KernelFileError("open", path, errno.ENOENT, remedy="use Linux 5.14 or newer")
         # Without it an OOM would pick single processes and leave a crippled run behind.
         cgroup.write(files.MEMORY_OOM_GROUP, "1")
         if cgroup.has(files.MEMORY_SWAP_MAX):

@@ -1,0 +1,14 @@
+"""What `sentinel doctor` reports."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Check(NamedTuple):
+    """One thing that was looked at: what, whether it works, what was seen, what would help."""
+
+    subject: str
+    works: bool
+    detail: str
+    remedy: str = ""
