@@ -82,7 +82,13 @@ class CgroupEnclosure:
             again = wall_again if again is None else min(again, wall_again)
         if finding.crossed:
             self._high_ignored = max(0, self._high_ignored - 1)
-            return Look((Event(Happening.SOFT_CROSSED, reading),), again)
+            crossing = Event(
+                Happening.SOFT_CROSSED,
+                reading,
+                first_event=finding.first_event,
+                first_over=finding.first_over,
+            )
+            return Look((crossing,), again)
         if finding.cleared:
             return Look((Event(Happening.SOFT_CLEARED, reading),), again)
         return Look(again=again)

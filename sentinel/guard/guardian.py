@@ -12,7 +12,7 @@ from sentinel.linux.signals import Received, is_forwarded, means_now
 from sentinel.model.actions import Action, Arm, Disarm, Do
 from sentinel.model.errors import SentinelError
 from sentinel.model.events import ELAPSED, Event, Happening, Timer
-from sentinel.model.outcome import Outcome, Signalled, exit_status
+from sentinel.model.outcome import Outcome, Reaction, Signalled, exit_status
 from sentinel.model.snapshot import Reading
 from sentinel.model.spec import Command, RunSpec
 from sentinel.policy.escalation import STOPPING, Escalation, State
@@ -209,6 +209,7 @@ class Guardian:
             ledger=ledger,
             timeline=self._journal.timeline(),
             trigger=evidence.trigger,
+            reaction=evidence.reaction(),
             grace=self.spec.stop.grace,
             grace_used=evidence.grace_used(now),
             wall_in_grace=self._escalation.wall_in_grace,
@@ -225,6 +226,7 @@ class _Evidence:
 
     def __init__(self) -> None:
         self.trigger: Reading | None = None
+        self._crossing: Event | None = None
         self.asked_at: float | None = None
         self.killed_at: float | None = None
         self.killed = 0
@@ -236,6 +238,14 @@ class _Evidence:
         crossing = event.what in (Happening.SOFT_CROSSED, Happening.HARD_CROSSED)
         if crossing and before not in STOPPING and event.reading is not None:
             self.trigger = event.reading
+            self._crossing = event
+
+    def reaction(self) -> Reaction:
+        """How long it took from the crossing to the polite signal."""
+        if self._crossing is None or self.asked_at is None:
+            return Reaction()
+        since = (self._crossing.first_event, self._crossing.first_over)
+        return Reaction(*(None if at is None else self.asked_at - at for at in since))
 
     def grace_used(self, now: float) -> float | None:
         """Seconds from the first polite signal to the kill, or to the end; None: nobody asked."""

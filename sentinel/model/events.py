@@ -48,8 +48,14 @@ ELAPSED = {
 
 
 class Event(NamedTuple):
-    """Something happened: what, with the reading that showed it and a word on why, if any."""
+    """Something happened: what, with the reading that showed it and a word on why, if any.
+
+    A crossing tells when it began, in monotonic seconds: `first_event` that woke the guard,
+    `first_over`, the first reading of the unbroken row that was over the limit.
+    """
 
     what: Happening
     reading: Reading | None = None
     detail: str = ""
+    first_event: float | None = None
+    first_over: float | None = None

@@ -99,6 +99,13 @@ class Ledger(NamedTuple):
     unremoved: str = ""
 
 
+class Reaction(NamedTuple):
+    """Seconds until the polite signal, from what a crossing showed first; None: it showed none."""
+
+    from_first_event: float | None = None
+    from_first_over: float | None = None
+
+
 class Outcome(NamedTuple):
     """Everything that is known about a run that is over."""
 
@@ -110,6 +117,7 @@ class Outcome(NamedTuple):
     ledger: Ledger
     timeline: tuple[Moment, ...] = ()
     trigger: Reading | None = None
+    reaction: Reaction = Reaction()
     grace: float = 0.0
     grace_used: float | None = None
     wall_in_grace: bool = False

@@ -48,6 +48,8 @@ class Finding(NamedTuple):
     cleared: bool = False
     wire: Wire | None = None
     again: float | None = None
+    first_event: float | None = None
+    first_over: float | None = None
 
 
 class _Phase(Enum):
@@ -78,8 +80,8 @@ class _Since:
         return now - self._first >= self._needed
 
     @property
-    def pending(self) -> bool:
-        return self._first is not None
+    def first(self) -> float | None:
+        return self._first
 
 
 class Trigger:
@@ -97,6 +99,7 @@ class Trigger:
         self._pinned = _Since(PINNED_FOR)
         self._last: tuple[float, int] | None = None
         self._last_fresh = 0.0
+        self._alerted: float | None = None
         self._backoff = FASTEST
 
     @property
@@ -110,6 +113,7 @@ class Trigger:
         if fresh:
             self._last_fresh = now
             if self._phase is _Phase.QUIET:
+                self._alerted = now
                 self._enter(_Phase.ALERT)
         if self._phase is _Phase.QUIET:
             return Finding()
@@ -128,9 +132,12 @@ class Trigger:
         if self._count is Count.TOTAL and self._last_fresh == now:
             crossed = True  # the kernel's own word that memory.current went over
         if crossed or (pinned and self._count is not Count.ANON):
+            first_over = self._counted_over.first if crossed else self._pinned.first
             self._pressed_by_pinned = not crossed
             self._enter(_Phase.PRESSED)
-            return Finding(crossed=True, again=FASTEST)
+            return Finding(
+                crossed=True, again=FASTEST, first_event=self._alerted, first_over=first_over
+            )
         if self._phase is _Phase.LIFTED:
             return self._await_release(reading, counted)
         if braked or pinned:  # only what is not counted brakes the command
@@ -166,7 +173,8 @@ class Trigger:
         return reading.working_set or 0
 
     def _pending(self) -> bool:
-        return self._counted_over.pending or self._braked_over.pending or self._pinned.pending
+        conditions = (self._counted_over, self._braked_over, self._pinned)
+        return any(condition.first is not None for condition in conditions)
 
     def _enter(self, phase: _Phase) -> None:
         self._phase = phase
