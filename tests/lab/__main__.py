@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("--bring", action="append", default=[], metavar="FILE[=TO]")
     parser.add_argument("command", nargs="+", metavar="CMD")
     options = parser.parse_args()
+    machine.end_on_sigterm()
     bring = {name: to or name for name, _, to in (item.partition("=") for item in options.bring)}
     env = dict(item.split("=", 1) for item in options.env)
     order = machine.Order(options.command, os.getcwd(), env, options.timeout, bring)

@@ -69,7 +69,7 @@ def ready(kernel: Kernel) -> bool:
     """Tell whether `kernel` can boot without anything being installed or downloaded."""
     if missing_packages(kernel):
         return False
-    return UML in kernel.programs or _newest(_kept()) is not None
+    return UML in kernel.programs or newest(_kept()) is not None
 
 
 def image(kernel: Kernel) -> Image:
@@ -83,7 +83,7 @@ def image(kernel: Kernel) -> Image:
     if UML in kernel.programs:
         return Image(UML, ())
     with locked(HOME):
-        package = _newest(_kept()) or _download()
+        package = newest(_kept()) or _download()
         return _unpacked(os.path.join(HOME, package))
 
 
@@ -92,7 +92,7 @@ def _kept() -> list[str]:
     return os.listdir(HOME) if os.path.isdir(HOME) else []
 
 
-def _newest(names: list[str]) -> str | None:
+def newest(names: list[str]) -> str | None:
     """Return the package name of the highest 6.12 point release in `names`."""
     found = [(int(match[1]), match[0]) for name in names if (match := IMAGE.fullmatch(name))]
     return max(found)[1] if found else None
@@ -101,7 +101,7 @@ def _newest(names: list[str]) -> str | None:
 def _download() -> str:
     """Unpack the newest 6.12 cloud kernel that apt knows into HOME; return its name."""
     known = _output("apt-cache", "pkgnames", "linux-image-6.12.").split()
-    package = _newest(known)
+    package = newest(known)
     if package is None:
         raise LabError("apt knows no linux-image-6.12.*-cloud-amd64: run make lab-deps as root")
     # The name appears in HOME only when everything below it is complete.

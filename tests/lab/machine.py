@@ -151,15 +151,22 @@ def _machine(built: Image, work: str) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextmanager
 def _process(argv: list[str], work: str, log: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `argv` in a session of its own, so that a keyboard interrupt reaches the lab alone.
+    """Run `argv` until the end of the block, with all the processes that it starts.
 
-    The whole session is ended: user-mode Linux has one host process per guest process.
+    It has a session of its own, so that a keyboard interrupt reaches the lab alone. User-mode
+    Linux has one host process per guest process and helpers that outlive it when it is
+    killed; root gives it a process namespace, which ends as a whole, with the lab at the
+    latest. A shell is its first process: a machine that is number one cannot end itself.
     """
+    wrap = ["setpriv", "--pdeathsig", "KILL", "--"]
+    if os.geteuid() == 0:
+        wrap += ["unshare", "--pid", "--fork", "--kill-child", "--"]
+        wrap += ["sh", "-c", '"$@"; exit $?', "sh"]
     with open(os.path.join(work, log), "wb") as out:
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+            [*wrap, *argv],
             cwd=work,
-            env={"PATH": os.defpath, "HOME": work, "TMPDIR": "/dev/shm"},
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": work, "TMPDIR": "/dev/shm"},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -168,9 +175,18 @@ def _process(argv: list[str], work: str, log: str) -> Iterator[subprocess.Popen[
     try:
         yield process
     finally:
+        deadline = time.monotonic() + FAREWELL_SECONDS
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+            process.wait()
+            while time.monotonic() < deadline:
+                os.killpg(process.pid, 0)
+                time.sleep(TICK_SECONDS)
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM unwind the lab like a keyboard interrupt, so that it cleans up after itself."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def _uml_argv(work: str) -> list[str]:

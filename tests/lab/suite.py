@@ -41,6 +41,7 @@ def main() -> int:
     parser.add_argument("--ready", action="store_true", help="0 when nothing is to be installed")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest instead of all tests")
     options = parser.parse_args()
+    machine.end_on_sigterm()
     here = capability.native() and not options.kernel
     names = options.kernel or list(KERNELS)
     if options.ready:
