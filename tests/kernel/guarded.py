@@ -1,0 +1,146 @@
+"""Run `sentinel exec` on a real kernel and read what it said: the harness of the kernel tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from tests.victims.build import victim
+
+SENTINEL = os.path.join(os.path.dirname(sys.executable), "sentinel")
+PATIENCE = 90.0
+"""Seconds after which a test gives up; the emulated CPU is 16 times slower than a real one."""
+T = TypeVar("T")
+LEAF_PREFIX = "sentinel-run-"
+
+
+@dataclass
+class Ended:
+    """A finished `sentinel exec`: its status, its words, its JSON document, the leaves left."""
+
+    status: int
+    stdout: str
+    stderr: str
+    document: dict[str, Any]
+    leaves: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        """The verdict of the document."""
+        return str(self.document["verdict"])
+
+    def moment(self, what: str) -> dict[str, Any] | None:
+        """The first line of the timeline that tells `what`."""
+        for line in self.document["timeline"]:
+            if line["what"] == what:
+                return dict(line)
+        return None
+
+    @property
+    def asked(self) -> bool:
+        """Whether anybody got the polite signal."""
+        return self.moment("asked to stop") is not None
+
+    @property
+    def overshoot(self) -> float:
+        """memory.current over the soft limit when SIGTERM was sent, as a fraction of the limit."""
+        moment = self.moment("asked to stop")
+        assert moment is not None, self.document
+        return float(moment["current"]) / float(self.document["limits"]["soft"]) - 1
+
+
+def own_directory() -> str:
+    """The cgroup directory of this process."""
+    with open("/proc/self/cgroup", encoding="utf-8") as file:
+        path = next(line[3:].strip() for line in file if line.startswith("0::"))
+    return ("/sys/fs/cgroup" + path).rstrip("/")
+
+
+def leaves(top: str | None = None) -> list[str]:
+    """Every leaf of a run below `top`, own cgroup by default."""
+    return sorted(
+        os.path.join(directory, name)
+        for directory, names, _ in os.walk(top or own_directory())
+        for name in names
+        if name.startswith(LEAF_PREFIX)
+    )
+
+
+def victim_words(mode: str, *options: str) -> list[str]:
+    """The command line of a victim."""
+    return [victim(), mode, *options]
+
+
+def run(
+    options: list[str], command: list[str], document: str, stdin: int | None = None
+) -> Ended:
+    options: list[str], command: list[str], stdin: int | None = None
+) -> subprocess.Popen[str]:
+    """Start `sentinel exec` with `options` on `command`, its output captured."""
+    return subprocess.Popen(
+        [SENTINEL, "exec", "--backend", "cgroup", *options, "--", *command],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(options: list[str], command: list[str], document: str, stdin: int | None = None) -> Ended:
+    """Run `sentinel exec` to its end. `document` is a path for its JSON."""
+    process = guard(["--json", document, *options], command, stdin)
+    try:
+        stdout, stderr = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    with open(document, encoding="utf-8") as file:
+        found = json.load(file)
+    os.unlink(document)
+    return Ended(process.returncode, stdout, stderr, found, leaves())
+
+
+def wait_for(condition: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+    """Poll until `condition` is true; its value. Fails by name when it never is."""
+    end = time.monotonic() + patience
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < end, f"never: {what}"
+        time.sleep(0.01)
+
+
+def read(path: str) -> str:
+    """Text of a small file; empty when it is not there (yet)."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def alive(pid: int) -> bool:
+    """Whether `pid` lives; zombies do not."""
+    stat = read(f"/proc/{pid}/stat")
+    return bool(stat) and stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+@contextmanager
+def ended_at_last(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Make sure that `process` is over when the test is."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()

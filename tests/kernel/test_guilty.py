@@ -1,0 +1,69 @@
+"""Leaks of every kind: always stopped, close to the limit, and explained."""
+
+import statistics
+import sys
+
+import pytest
+
+from tests.kernel.guarded import Ended, run, victim_words
+from tests.victims import pyleak
+
+LIMIT = ["--limit", "64M"]
+MOST = "max=120M"
+LEAKS = {
+    "anon slow": victim_words("leak", "rate=40M", MOST),
+    "anon fast": victim_words("leak", "rate=0", MOST),
+    "python list": [sys.executable, "-I", pyleak.__file__, "rate=80M", MOST],
+    "two threads": victim_words("leak", "threads=2", "rate=0", MOST),
+    "tmpfs": victim_words("tmpfs", "dir=/dev/shm", "rate=0", MOST),
+    "unix sockets": victim_words("sockets", "rate=0", MOST),
+    "forks": victim_words("forks", "count=400", "size=512K", "then=hold"),
+    "pinned inodes": victim_words("inodes", "count=200000"),
+}
+
+
+def must_be_stopped(ended: Ended) -> None:
+    """The three promises about a leak."""
+    assert ended.verdict in ("soft-limit", "soft-limit-killed"), ended
+    assert ended.status == 124
+    assert ended.overshoot <= 0.05, ended.moment("asked to stop")
+    assert ended.leaves == []
+
+
+@pytest.mark.parametrize("leak", list(LEAKS))
+def test_every_leak_is_stopped(leak: str, tmp_path: object) -> None:
+    """Whatever the memory is made of, SIGTERM comes within 5 % of the limit."""
+    must_be_stopped(run(LIMIT, LEAKS[leak], f"{tmp_path}/outcome"))
+
+
+def test_mlocked_file_pages_are_a_leak(scratch: str, tmp_path: object) -> None:
+    """Pages of a file that are locked in memory cannot be reclaimed."""
+    words = victim_words("mlock", f"file={scratch}/locked", "rate=0", "max=100M")
+    must_be_stopped(run([*LIMIT, "--grace", "1s"], words, f"{tmp_path}/outcome"))
+
+
+def test_the_composition_names_what_had_grown(tmp_path: object) -> None:
+    """At the trigger of an anon leak, anon is nearly all of the memory, and the line says so."""
+    ended = run(LIMIT, LEAKS["anon slow"], f"{tmp_path}/outcome")
+    composition = ended.document["evidence"]["composition"]
+    assert max(composition, key=composition.get) == "anon"
+    assert "anon" in ended.stderr
+
+
+@pytest.mark.kernels("6.1")
+@pytest.mark.parametrize("rate", ["80M", "0"])
+def test_sigterm_follows_the_first_reading_within_100_ms(rate: str, tmp_path: object) -> None:
+    """Median of ten, from the first reading over the limit to SIGTERM."""
+    first_over, first_event = [], []
+    for _ in range(10):
+        ended = run(LIMIT, victim_words("leak", f"rate={rate}", MOST), f"{tmp_path}/outcome")
+        must_be_stopped(ended)
+        reaction = ended.document["evidence"]["reaction"]
+        first_over.append(reaction["from_first_over"])
+        first_event.append(reaction["from_first_event"])
+    print(
+        f"rate {rate}: median ms to SIGTERM from the first reading over the limit "
+        f"{statistics.median(first_over) * 1e3:.0f}, from the first high event "
+        f"{statistics.median(first_event) * 1e3:.0f}"
+    )
+    assert statistics.median(first_over) < 0.100

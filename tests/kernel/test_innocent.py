@@ -1,0 +1,69 @@
+"""Workloads that only look as if they were over their limit: never signalled."""
+
+import os
+
+import pytest
+
+from tests.kernel.guarded import run, victim_words
+
+LIMIT = ["--limit", "64M"]
+FOUR_TIMES = "256M"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of four times the limit on the scratch disk, made outside of any leaf."""
+    disk = os.environ.get("SENTINEL_SCRATCH") or str(tmp_path_factory.mktemp("disk"))
+    path = os.path.join(disk, "four-times")
+    block = os.urandom(1 << 20)
+    with open(path, "wb") as stream:
+        stream.writelines([block] * 256)
+        os.fsync(stream.fileno())
+    return path
+
+
+def innocent(file: str) -> dict[str, list[str]]:
+    """The workloads by name; each takes about three seconds."""
+    size, seconds = f"size={FOUR_TIMES}", "seconds=3"
+    return {
+        "read": victim_words("read", f"file={file}", size, seconds),
+        "copy": victim_words("copy", f"file={file}", f"to={file}.copy", size, seconds),
+        "mmap sequential": victim_words("mmap", f"file={file}", size, "order=sequential", seconds),
+        "mmap random": victim_words("mmap", f"file={file}", size, "order=random", seconds),
+        "mmap dirty": victim_words("mmap", f"file={file}.copy", size, "dirty=1", seconds),
+        "MADV_FREE": victim_words("lazyfree", "block=40M", seconds),
+        "anon at 95%": victim_words("anonread", "anon=60800K", f"file={file}", size, seconds),
+    }
+
+
+@pytest.mark.parametrize("workload", list(innocent("")))
+def test_reclaimable_memory_is_never_signalled(workload: str, file: str, tmp_path: object) -> None:
+    """Page cache, lazily freed pages and a full but sufficient working set end by themselves."""
+    ended = run(LIMIT, innocent(file)[workload], f"{tmp_path}/outcome")
+    assert (ended.verdict, ended.status) == ("exited", 0), ended
+    assert not ended.asked
+    assert ended.leaves == []
+    assert ended.document["survivors_killed"] == 0
+
+
+def test_the_wire_was_really_touched(file: str, tmp_path: object) -> None:
+    """A file reader raises high events, which are counted and counted as ignored."""
+    ended = run(LIMIT, innocent(file)["read"], f"{tmp_path}/outcome")
+    high = ended.document["evidence"]["high_events"]
+    assert high["counted"] > 0
+    assert high["ignored"] > 0
+
+
+def test_counting_the_total_makes_a_file_reader_guilty(file: str, tmp_path: object) -> None:
+    """`--count total` compares memory.current: page cache is over the limit, too."""
+    ended = run([*LIMIT, "--count", "total"], innocent(file)["read"], f"{tmp_path}/outcome")
+    assert ended.verdict == "soft-limit"
+    assert ended.status == 124
+
+
+def test_counting_anon_alone_lets_shared_memory_pass(tmp_path: object) -> None:
+    """`--count anon`: tmpfs beyond the limit is neither signalled nor braked for ever."""
+    words = victim_words("tmpfs", "dir=/dev/shm", "max=80M", "rate=80M", "seconds=10")
+    ended = run([*LIMIT, "--count", "anon"], words, f"{tmp_path}/outcome")
+    assert (ended.verdict, ended.status) == ("exited", 0), ended
+    assert not ended.asked

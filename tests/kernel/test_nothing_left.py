@@ -1,0 +1,180 @@
+"""After any end: no survivor, no leaf, no stray file."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.kernel.guarded import (
+    alive,
+    ended_at_last,
+    guard,
+    leaves,
+    read,
+    run,
+    victim_words,
+    wait_for,
+)
+
+LIMIT = ["--limit", "64M"]
+SHORT = [*LIMIT, "--grace", "500ms"]
+
+
+def members(leaf: str) -> list[int]:
+    """Every process in `leaf` and below."""
+    return [
+        int(word)
+        for directory, _, _ in os.walk(leaf)
+        for word in read(f"{directory}/cgroup.procs").split()
+    ]
+
+
+FAMILIES = {
+    "500 processes": victim_words("forks", "count=500", "then=hold", "seconds=60"),
+    "TERM ignored": victim_words("stubborn", "count=3", "seconds=60"),
+    "SIGSTOPped children": victim_words("stopped", "count=3", "seconds=60"),
+    "a setsid daemon": victim_words("daemon", "stubborn=1", "seconds=60"),
+    "nested cgroups": victim_words("nested", "depth=2", "seconds=60"),
+    "a fork churn": victim_words("churn", "width=4", "seconds=60"),
+}
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_timeout_ends_every_family(family: str, tmp_path: object) -> None:
+    """Whatever the command has grown into, it is gone when Sentinel is."""
+    ended = run([*SHORT, "--timeout", "3s"], FAMILIES[family], f"{tmp_path}/outcome")
+    assert ended.verdict in ("timeout", "timeout-killed"), ended
+    assert ended.status == 124
+    assert ended.leaves == []
+    assert ended.document["left_behind"] == []
+
+
+def test_a_stopped_child_gets_its_chance(tmp_path: object) -> None:
+    """SIGTERM is followed by CONT: a stopped process can handle it, nobody needs a kill."""
+    ended = run(
+        [*LIMIT, "--timeout", "2s", "--grace", "30s"],
+        FAMILIES["SIGSTOPped children"],
+        f"{tmp_path}/outcome",
+    )
+    assert ended.verdict == "timeout", ended
+    assert ended.document["survivors_killed"] == 0
+
+
+@pytest.mark.parametrize("stubborn", ["0", "1"])
+def test_a_daemon_does_not_outlive_the_command(stubborn: str, tmp_path: object) -> None:
+    """The main process ends normally: the verdict stays exited, the daemon is ended and counted."""
+    pidfile = f"{tmp_path}/pid"
+    words = victim_words("daemon", f"pidfile={pidfile}", f"stubborn={stubborn}", "then=exit")
+    ended = run(SHORT, words, f"{tmp_path}/outcome")
+    assert (ended.verdict, ended.status) == ("exited", 0), ended
+    assert ended.document["survivors_killed"] == int(stubborn)
+    assert not alive(int(read(pidfile)))
+    assert ended.leaves == []
+
+
+def test_the_commands_own_cgroups_go_with_it(tmp_path: object) -> None:
+    """A root command's nested cgroups are killed through and removed."""
+    ended = run([*SHORT, "--timeout", "2s"], FAMILIES["nested cgroups"], f"{tmp_path}/outcome")
+    assert ended.leaves == []
+
+
+def test_a_command_that_leaves_its_leaf_is_still_killed(tmp_path: object) -> None:
+    """Root can move itself out of the leaf; the timeout ends it all the same."""
+    script = "echo 0 > /sys/fs/cgroup/cgroup.procs; trap '' TERM; while :; do sleep 1; done"
+    ended = run([*SHORT, "--timeout", "2s"], ["sh", "-c", script], f"{tmp_path}/outcome")
+    assert (ended.verdict, ended.status) == ("timeout-killed", 124), ended
+
+
+@pytest.mark.parametrize("point", ["starting", "running", "pressed", "stopping"])
+def test_after_sentinels_own_sigkill_the_next_start_sweeps(point: str, tmp_path: object) -> None:
+    """SIGKILL at any point: the next start kills what is left and removes the leaf."""
+    options, words = [*LIMIT, "--grace", "60s"], victim_words("stubborn", "count=2", "seconds=60")
+    if point == "pressed":
+        options += ["--for", "60s"]
+        words = victim_words("leak", "rate=0", "max=80M", "term=ignore", "seconds=60")
+    if point == "stopping":
+        options += ["--timeout", "1s"]
+    with ended_at_last(guard(options, words)) as process:
+        if point == "starting":
+            wait_for(leaves, "a leaf")
+        else:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("ready")
+        if point == "pressed":
+            wait_for(lambda: "max" in read(f"{leaves()[0]}/memory.high"), "the wire lifted")
+        if point == "stopping":
+            assert process.stderr is not None
+            wait_for(process.stderr.readline, "the word that SIGTERM was sent")
+        process.kill()
+        process.wait()
+        left = leaves()
+        inside = [pid for leaf in left for pid in members(leaf)]
+        ended = run(LIMIT, ["true"], f"{tmp_path}/outcome")
+        assert (ended.verdict, ended.status) == ("exited", 0)
+        assert leaves() == []
+        assert not any(alive(pid) for pid in inside)
+
+
+def test_the_direct_child_gets_the_signal_when_sentinel_dies(tmp_path: object) -> None:
+    """The parent-death signal reaches the command within moments, without any sweep."""
+    checkpoint = f"{tmp_path}/checkpoint"
+    words = victim_words("leak", "rate=1M", "handler=1M", f"checkpoint={checkpoint}", "seconds=60")
+    with ended_at_last(guard(LIMIT, words)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready")
+        process.kill()
+        process.wait()
+        wait_for(lambda: os.path.exists(checkpoint), "the checkpoint")
+    run(LIMIT, ["true"], f"{tmp_path}/outcome")
+    assert leaves() == []
+
+
+def test_a_sweep_leaves_the_living_alone(tmp_path: object) -> None:
+    """Another live run's leaf is locked: neither killed nor removed by a second start."""
+    with ended_at_last(guard(LIMIT, victim_words("hold", "size=8M", "seconds=60"))) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready")
+        before = leaves()
+        run(LIMIT, ["true"], f"{tmp_path}/outcome")
+        assert leaves() == before
+        assert all(members(leaf) for leaf in before)
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    assert leaves() == []
+
+
+def test_eight_sentinels_at_once() -> None:
+    """Eight starts at the same moment do not trip over each other."""
+    processes = [guard(LIMIT, ["true"]) for _ in range(8)]
+    outputs = [process.communicate(timeout=90) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 8, outputs
+    assert leaves() == []
+
+
+@pytest.mark.lab
+@pytest.mark.kernels("6.1")
+def test_a_process_that_cannot_be_killed_is_named(tmp_path: object) -> None:
+    """A writer on a frozen file system is in D state: Sentinel gives up after 10 s and names it."""
+    disk = os.environ["SENTINEL_SCRATCH"]
+    script = f"echo $$; while :; do echo x >> {disk}/file; done"
+    document = f"{tmp_path}/outcome"
+    options = [*LIMIT, "--grace", "100ms", "--timeout", "3s", "--json", document]
+    with ended_at_last(guard(options, ["sh", "-c", script])) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        subprocess.run(["fsfreeze", "--freeze", disk], check=True)
+        try:
+            wait_for(lambda: ") D " in read(f"/proc/{pid}/stat"), "D state")
+            process.wait(60)
+        finally:
+            subprocess.run(["fsfreeze", "--unfreeze", disk], check=True)
+        with open(document, encoding="utf-8") as file:
+            found = json.load(file)
+    assert found["verdict"] == "timeout-killed"
+    assert [left["pid"] for left in found["left_behind"]] == [pid]
+    assert process.returncode == 124
+    wait_for(lambda: not alive(pid), "the death of the writer after the thaw")
+    run(LIMIT, ["true"], f"{tmp_path}/second")
+    assert leaves() == []
