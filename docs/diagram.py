@@ -1,0 +1,60 @@
+"""Draw again what the docs show of the code: `make diagram`.
+
+docs/architecture.svg is written whole; docs/escalation.md and docs/architecture.md only
+between their markers. tests/docs/ fails when one of them is not what the code says.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from docs import blueprint, floorplan, statechart
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+BEGIN = "<!-- drawn by `make diagram`: change the code, not these lines -->"
+END = "<!-- drawn until here -->"
+
+
+def drawings(root: str) -> dict[str, str]:
+    """Return what each drawn file should hold, by its path below `root`."""
+    return {
+        "docs/architecture.svg": blueprint.draw(floorplan.survey(root)),
+        "docs/architecture.md": _between_markers(
+            root, "docs/architecture.md", floorplan.import_table(root)
+        ),
+        "docs/escalation.md": _between_markers(root, "docs/escalation.md", statechart.sections()),
+    }
+
+
+def _between_markers(root: str, path: str, text: str) -> str:
+    """Return the file at `path` with `text` between its markers."""
+    head, begin, rest = read(root, path).partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise LookupError(f"{path} lacks its markers; they are the lines {BEGIN!r} and {END!r}")
+    return f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}"
+
+
+def read(root: str, path: str) -> str:
+    """The text of a file of the project; empty when there is none."""
+    try:
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def main() -> int:
+    """Write every drawing that is not what it should be."""
+    for path, text in drawings(ROOT).items():
+        if read(ROOT, path) != text:
+            with open(os.path.join(ROOT, path), "w", encoding="utf-8") as file:
+                file.write(text)
+            print(f"drawn: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
