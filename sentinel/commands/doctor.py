@@ -1,0 +1,111 @@
+"""`sentinel doctor`: which backend a run would get and why, proved with a real tiny victim."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from sentinel.guard.supervisor import Launch, supervise
+from sentinel.model.diagnosis import Check
+from sentinel.model.errors import SentinelError
+from sentinel.model.outcome import Exited, Moment, Outcome, Verdict
+from sentinel.model.snapshot import Reading
+from sentinel.model.spec import Command, Limits, RunSpec, StopPlan
+from sentinel.model.units import MIB, format_duration, format_size
+from sentinel.selection import diagnose, enclose
+
+EXIT_CGROUP = 0
+EXIT_RSS = 1
+EXIT_NOTHING = 125
+
+_SAVED = 42
+_VICTIM = f"""
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit({_SAVED}))
+held = []
+while len(held) < 90:
+    held.append(bytearray(b"x") * (1 << 20))
+    time.sleep(0.005)
+time.sleep(10)
+"""
+"""Grows to 90 MiB and no further; answers SIGTERM with an exit status that nothing else has."""
+
+
+@click.command(context_settings={"max_content_width": 100})
+@click.option("-v", "--verbose", is_flag=True, help="Show every check, not only what is missing.")
+def command(*, verbose: bool) -> None:
+    """Tell which backend a run would get here, prove it, and name what would improve it.
+
+    Exit status: 0 cgroup, 1 only rss, 125 nothing works.
+    """
+    found = diagnose()
+    proofs = {backend: _prove(backend, found[backend]) for backend in ("cgroup", "rss")}
+    _print(found, proofs, verbose=verbose)
+    if proofs["cgroup"].works:
+        sys.exit(EXIT_CGROUP)
+    sys.exit(EXIT_RSS if proofs["rss"].works else EXIT_NOTHING)
+
+
+def _prove(backend: str, checks: tuple[Check, ...]) -> Check:
+    """Let a real leak run into a limit of 32 MiB under `backend`."""
+    subject = f"{backend} victim"
+    spec = RunSpec(
+        name="doctor",
+        command=Command(
+            (os.fsencode(sys.executable), b"-I", b"-S", b"-c", _VICTIM.encode()), (b"PATH=/bin",)
+        ),
+        limits=Limits(soft=32 * MIB, hard=128 * MIB),
+        stop=StopPlan(timeout=30.0),
+        backend=backend,
+    )
+    try:
+        enclosed = enclose(spec)
+        launch = Launch(spec, enclosed.enclosure, enclosed.sweeps)
+        (outcome,) = supervise([launch], _hear_nothing)
+    except SentinelError as error:
+        reason = next((check for check in reversed(checks) if not check.works), None)
+        remedy = reason.remedy if reason is not None else error.remedy
+        return Check(subject, works=False, detail=error.message, remedy=remedy)
+    return _judge(subject, outcome)
+
+
+def _judge(subject: str, outcome: Outcome) -> Check:
+    """Whether the victim was asked at its limit and could answer."""
+    polite = outcome.verdict is Verdict.SOFT_LIMIT
+    if not polite or outcome.command_status != Exited(_SAVED):
+        what = outcome.failure or f"the verdict was {outcome.verdict.value}"
+        return Check(subject, works=False, detail=what, remedy="please report this")
+    trigger = outcome.trigger
+    at = "" if trigger is None else f" at {format_size(trigger.current)}"
+    used = "" if outcome.grace_used is None else f" after {format_duration(outcome.grace_used)}"
+    detail = f"a leak was asked to stop{at} of 32M and ended politely{used}"
+    return Check(subject, works=True, detail=detail)
+
+
+def _hear_nothing(spec: RunSpec, moment: Moment, reading: Reading | None) -> None:
+    del spec, moment, reading
+
+
+def _print(found: dict[str, tuple[Check, ...]], proofs: dict[str, Check], *, verbose: bool) -> None:
+    """Say what was seen, then what a run gets, then the one thing that would improve it."""
+    uname = os.uname()
+    click.echo(f"kernel          {uname.sysname} {uname.release}, Python {sys.version.split()[0]}")
+    for backend, checks in found.items():
+        for check in (*checks, proofs[backend]):
+            if verbose or not check.works or check is proofs[backend]:
+                click.echo(_line(check))
+    gets = next((backend for backend, proof in proofs.items() if proof.works), None)
+    click.echo(f"a run gets      {gets or 'nothing: no backend works here'}")
+    remedies = [c.remedy for checks in found.values() for c in checks if c.remedy and not c.works]
+    if gets != "cgroup" and proofs["cgroup"].remedy:
+        remedies.insert(0, proofs["cgroup"].remedy)
+    if remedies:
+        click.echo(f"to improve it   {remedies[0]}")
+
+
+def _line(check: Check) -> str:
+    mark = "ok" if check.works else "no"
+    remedy = f" -> {check.remedy}" if check.remedy else ""
+    return f"{check.subject:<15} {mark}: {check.detail}{remedy}"

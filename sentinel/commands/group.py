@@ -1,0 +1,58 @@
+"""The click side: help, version, every verb but a well-formed `exec`, and click's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+
+import click
+
+from sentinel import __version__
+from sentinel.model.errors import UsageFault
+
+_HELP = """\
+Run a command under a memory limit that stops it politely.
+
+`sentinel CMD ...` is short for `sentinel exec CMD ...`.
+"""
+
+
+class Verbs(click.Group):
+    """The verbs by name; the module of a verb is imported when the verb is used."""
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        """`modules`: where the function `command` of each verb is."""
+        super().__init__(
+            "sentinel", help=_HELP, context_settings={"help_option_names": ["-h", "--help"]}
+        )
+        self._modules = modules
+        click.version_option(__version__, message="sentinel %(version)s")(self)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names for the help."""
+        del ctx
+        return sorted(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb; None when there is none of that name."""
+        del ctx
+        if cmd_name not in self._modules:
+            return None
+        command = import_module(self._modules[cmd_name]).command()
+        return command if isinstance(command, click.Command) else None
+
+
+def run(words: Sequence[str], modules: Mapping[str, str]) -> int:
+    """Let click read `words`; the exit status. Raises SentinelError, UsageFault among them."""
+    help_words = " ".join(["sentinel", *(word for word in words[:1] if word in modules), "--help"])
+    try:
+        status = Verbs(modules).main(list(words), "sentinel", standalone_mode=False)
+    except click.exceptions.NoSuchOption as error:
+        near = " or ".join(sorted(error.possibilities or ()))
+        remedy = f"did you mean {near}?" if near else f"see {help_words}"
+        raise UsageFault(f"no such option: {error.option_name}", remedy) from None
+    except click.ClickException as error:
+        raise UsageFault(error.format_message().rstrip("."), f"see {help_words}") from None
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,101 @@
+"""The entry point: which verb, and how every way to fail becomes one line and a status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from sentinel.commands.console import LAST_WORD_MS, say
+from sentinel.commands.words import read_words
+from sentinel.model.errors import EXIT_SENTINEL, SentinelError, UsageFault
+
+VERBS = {
+    "exec": "sentinel.commands.exec",
+}
+"""Where the function `command` of each verb is. Nothing is imported before it is used."""
+
+_OURS = frozenset({"-h", "--help", "--version"})
+
+EXIT_INTERRUPTED = 130
+
+
+def main() -> NoReturn:
+    """Run Sentinel and leave without the interpreter's teardown, which would cost a launch."""
+    fill_closed_descriptors()
+    status = _status(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        # Either is None when Sentinel was started with it closed.
+        if stream is not None:
+            try:
+                stream.flush()
+            except OSError:
+                status = status or EXIT_SENTINEL
+    os._exit(status)
+
+
+def fill_closed_descriptors() -> None:
+    """Keep 0, 1 and 2 from being given to a file of ours.
+
+    What fills them is close-on-exec, so that the command finds them closed as they were.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # The lowest free number is `fd`. A place without /dev always has a root.
+            try:
+                os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            except OSError:
+                os.open("/", os.O_PATH | os.O_CLOEXEC)
+
+
+def _status(words: Sequence[str]) -> int:
+    """The exit status for the command line `words`; whatever went wrong has been said."""
+    try:
+        return _dispatch(words)
+    except SentinelError as error:
+        say(str(error), LAST_WORD_MS)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # `sentinel --help | head -1`: the reader has seen enough.
+        return EXIT_SENTINEL
+    except Exception as error:  # noqa: BLE001 - the last resort: no user is shown a traceback
+        say(_internal(error), LAST_WORD_MS)
+        return EXIT_SENTINEL
+
+
+def _internal(error: Exception) -> str:
+    """A fault of Sentinel's own in one line, with the place for whoever mends it."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
+    return f"internal error: {type(error).__name__}: {error}{place}; please report it"
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    """`sentinel VERB ...`, or `sentinel CMD ...` for `sentinel exec CMD ...`."""
+    if not words:
+        raise UsageFault("no command given", "write: sentinel exec CMD, or see sentinel --help")
+    first = words[0]
+    if first in VERBS or first in _OURS:
+        verb, rest = first, words[1:]
+    elif first.startswith("-") and first not in ("-", "--"):
+        raise UsageFault(
+            f"option {first!r} stands before the verb", f"write: sentinel exec {first} ..."
+        )
+    else:
+        verb, rest = "exec", words
+    if verb == "exec":
+        given = read_words(rest)
+        if given is not None:
+            from sentinel.commands.exec import execute
+
+            return execute(given)
+    from sentinel.commands.group import run
+
+    return run([verb, *rest], VERBS)
