@@ -149,9 +149,15 @@ class Trigger:
         return Finding(again=self._interval(now, counted, SLOWEST_ALERT))
 
     def _await_release(self, reading: Reading, counted: int) -> Finding:
-        """The wire is lifted for the sake of what is not counted: arm it when that has shrunk."""
+        """The wire is lifted for the sake of what is not counted: arm it when that has shrunk.
+
+        Page cache that filled the room meanwhile is no reason to wait: arming reclaims it. Other
+        memory that is in no working set, pinned slab, would only be braked again.
+        """
         floor = self._limit * CLEARED_FRACTION
-        if max(reading.working_set or 0, counted) <= floor and reading.current <= self._limit:
+        cache = 0 if reading.composition is None else reading.composition.file
+        pinned = reading.current - cache > self._limit
+        if max(reading.working_set or 0, counted) <= floor and not pinned:
             self._enter(_Phase.QUIET)
             return Finding(wire=Wire.ARM)
         return Finding(again=self._interval(reading.at, counted, SLOWEST_LIFTED))
@@ -163,7 +169,8 @@ class Trigger:
         if judged <= self._limit * CLEARED_FRACTION:
             self._enter(_Phase.QUIET)
             return Finding(cleared=True)
-        return Finding(again=self._interval(reading.at, counted, SLOWEST_LIFTED))
+        again, self._backoff = self._backoff, min(self._backoff * 2, SLOWEST_LIFTED)
+        return Finding(again=again)
 
     def _counted(self, reading: Reading) -> int:
         if self._count is Count.ANON:
@@ -188,13 +195,11 @@ class Trigger:
         """Seconds to the next reading: half the head-room at the growth seen, backing off."""
         last, self._last = self._last, (now, counted)
         near = counted >= self._limit * NEAR_FRACTION or self._pending()
-        if near and self._phase is _Phase.ALERT:
+        if self._counted_over.first is not None or (near and self._phase is _Phase.ALERT):
             self._backoff = FASTEST
             return FASTEST
-        self._backoff = min(self._backoff * 2, slowest)
-        if last is None:
-            return FASTEST
-        growth = (counted - last[1]) / max(now - last[0], 1e-6)
+        longest, self._backoff = self._backoff, min(self._backoff * 2, slowest)
+        growth = 0.0 if last is None else (counted - last[1]) / max(now - last[0], 1e-6)
         if growth <= 0:
-            return self._backoff
-        return min(max((self._limit - counted) / growth / 2, FASTEST), self._backoff)
+            return longest
+        return min(max((self._limit - counted) / growth / 2, FASTEST), longest)
