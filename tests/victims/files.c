@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char buffer[1 << 18];
@@ -135,4 +136,26 @@ void mode_lazyfree(void) {
         if (madvise(blocks + i * block, block, MADV_FREE)) fail(CANNOT, "MADV_FREE: %s", strerror(errno));
     }
     report(total);
+}
+
+/* Looks up names that do not exist, or (make=1) makes files that do: slab that can be reclaimed,
+ * and so hides no leak. On a real disk; tmpfs pins the second kind. */
+void mode_names(void) {
+    const char *dir = text_option("dir", ".");
+    bool make = number_option("make", 0);
+    size_t total = 0;
+    char path[4096];
+    struct stat found;
+    frame_begin();
+    say("ready pid=%d", (int)getpid());
+    for (; !ended(); total++) {
+        snprintf(path, sizeof path, "%s/%d-%zu", dir, (int)getpid(), total);
+        if (!make) stat(path, &found);
+        else if (mknod(path, S_IFREG | 0600, 0)) fail(1, "%s: %s", path, strerror(errno));
+    }
+    while (make && total-- > 0) {
+        snprintf(path, sizeof path, "%s/%d-%zu", dir, (int)getpid(), total);
+        unlink(path);
+    }
+    finish();
 }

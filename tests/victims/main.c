@@ -18,6 +18,7 @@ static const struct {
                         "advice=none|sequential|willneed|random"},
     {"lazyfree", mode_lazyfree, "block=40M max="},
     {"anonread", mode_anonread, "anon=32M file= size=256M"},
+    {"names", mode_names, "dir=. make=0"},
     {"tmpfs", mode_tmpfs, "dir=/dev/shm rate= max="},
     {"mlock", mode_mlock, "file= rate= max="},
     {"sockets", mode_sockets, "rate= max="},

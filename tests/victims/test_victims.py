@@ -29,6 +29,8 @@ ENDING = {
     "mmap-random": "mmap file={dir}/data size=8M order=random dirty=1 seconds=1",
     "lazyfree": "lazyfree block=4M max=16M seconds=1",
     "anonread": "anonread anon=8M file={dir}/data size=8M seconds=1",
+    "names": "names dir={dir} seconds=1",
+    "names-made": "names dir={dir} make=1 seconds=1",
     "tmpfs": "tmpfs max=8M rate=80M",
     "sockets": "sockets max=8M",
     "pipes": "pipes max=8M",

@@ -53,6 +53,7 @@ void mode_copy(void);
 void mode_mmap(void);
 void mode_lazyfree(void);
 void mode_anonread(void);
+void mode_names(void);
 void mode_tmpfs(void);
 void mode_mlock(void);
 void mode_sockets(void);

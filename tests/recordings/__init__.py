@@ -1,0 +1,1 @@
+"""What leaves look like at their soft limit: recorded series, their reader and their recorder."""
