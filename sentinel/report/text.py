@@ -132,7 +132,11 @@ def _over(outcome: Outcome) -> str:
 
 
 def _composition(outcome: Outcome) -> str:
-    return "" if outcome.trigger is None else made_of(outcome.trigger.composition)
+    """What the memory was made of, unless an OOM kill had emptied it before the look."""
+    reading = outcome.trigger
+    if reading is None or reading.current <= outcome.limits.soft:
+        return ""
+    return made_of(reading.composition)
 
 
 def _by(outcome: Outcome) -> str:

@@ -208,6 +208,13 @@ def test_what_was_over_the_limit_is_what_was_compared(
     )
 
 
+def test_what_is_left_after_an_oom_kill_is_not_what_had_grown() -> None:
+    """The kernel may empty the leaf before anybody can look: then nothing is said of its parts."""
+    after = TRIGGER._replace(current=MIB, working_set=MIB)
+    found = outcome(V.HARD_LIMIT, timeline=hard_crossed(OOM), trigger=after)
+    assert outcome_lines(found, STOP) == (f"leaker: hard-limit: {OOM}, 300M",)
+
+
 def test_small_parts_are_left_out() -> None:
     """Parts under one percent are noise; an empty composition says nothing."""
     parts = Composition(anon=0, file=0, shmem=GIB, kernel=11 * MIB, sock=10 * MIB, other=0)
