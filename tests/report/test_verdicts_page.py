@@ -9,6 +9,7 @@ import pytest
 from sentinel.model import errors
 from sentinel.model.outcome import (
     LIMIT_VERDICTS,
+    CommandStatus,
     Exited,
     Outcome,
     Signalled,
