@@ -21,8 +21,14 @@ from tests.lab.reports import REPORTS, Counts, counts, report_path
 TIMEOUTS = {"6.1": 300, "6.12": 600}
 """Seconds that a kernel has for its boot and all of its tests."""
 
+LAST_WORDS = 45
+"""Seconds before the end of that time, boot included, in which the tests are interrupted."""
+
 TESTS = ("tests/kernel", "tests/contract")
 """Where kernel tests live: a directory of their own, and a suite shared by all backends."""
+
+INTERRUPTED = 124
+"""timeout's exit status when it had to interrupt."""
 
 NOTHING_SELECTED = 5
 """pytest's exit status when no test fits, as when one test for another kernel was asked for."""
@@ -86,6 +92,8 @@ def _in_lab(name: str, wanted: list[str]) -> bool:
     report = report_path(f"kernel-{name}")
     _forget(report)
     argv = ["sh", "-c", 'exec "$@" --junitxml="$SENTINEL_EXCHANGE/report.xml"', "sh"]
+    # An interrupt ends pytest with its report and with where it was; the lab's end does not.
+    argv += ["timeout", "--foreground", "--signal=INT", f"{TIMEOUTS[name] - LAST_WORDS}"]
     argv += [sys.executable, *PYTEST, *wanted]
     passed_on = ("CI", "SENTINEL_REQUIRE")
     env = {key: os.environ[key] for key in passed_on if key in os.environ}
@@ -96,6 +104,8 @@ def _in_lab(name: str, wanted: list[str]) -> bool:
     except LabError as error:
         print(f"kernel {name}: the tests did not run: {error}", file=sys.stderr, flush=True)
         return not capability.required()
+    if result.status == INTERRUPTED:
+        print(f"kernel {name}: the tests were interrupted, they have {TIMEOUTS[name]} s")
     if result.status is None:
         why = f"no end within {TIMEOUTS[name]} s" if result.timed_out else "the machine went away"
         print(f"kernel {name}: {why}; its console said:\n{result.console}", file=sys.stderr)
