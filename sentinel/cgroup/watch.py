@@ -25,7 +25,6 @@ class LeafWatch:
         self._cgroup = cgroup.open_file(files.CGROUP_EVENTS)
         self._listening = False
         self.counts()
-        self.is_populated()
 
     def begin(self, waiter: Waiter, owner: Enclosure) -> None:
         """Report both files' news as `owner`."""
@@ -45,7 +44,12 @@ class LeafWatch:
             self._listening = False
 
     def counts(self) -> dict[str, int]:
-        """memory.events.local now; empty when the leaf is gone."""
+        """memory.events.local now; empty when the leaf is gone.
+
+        Both files are read, because one that is not read stays ready and would spin the loop:
+        `populated 1` is news, too, once the command has been placed.
+        """
+        self.is_populated()
         return files.parse_flat_keyed(_pread(self._memory))
 
     def is_populated(self) -> bool:
