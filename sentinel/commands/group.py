@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 import click
 
 from sentinel import __version__
-from sentinel.model.errors import UsageFault
+from sentinel.model.errors import SentinelError, UsageFault
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 _HELP = """\
 Run a command under a memory limit that stops it politely.
@@ -53,6 +56,14 @@ def run(words: Sequence[str], modules: Mapping[str, str]) -> int:
         raise UsageFault(f"no such option: {error.option_name}", remedy) from None
     except click.ClickException as error:
         raise UsageFault(error.format_message().rstrip("."), f"see {help_words}") from None
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise SentinelError(
+            f"cannot write to standard output: {error.strerror}", "make room or redirect it"
+        ) from None
     except click.Abort:
         raise KeyboardInterrupt from None
     return status if isinstance(status, int) else 0
