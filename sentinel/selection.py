@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from sentinel.cgroup.allowance import Allowance, allowance
 from sentinel.cgroup.enclosure import CgroupEnclosure
 from sentinel.cgroup.leaf import make_leaf
 from sentinel.cgroup.placement import Refusal, find_place
 from sentinel.cgroup.sweep import LeafSweep
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Enclosure, Sweep
+from sentinel.model.diagnosis import Check
 from sentinel.model.errors import KernelFileError, SentinelError
 from sentinel.model.spec import RunSpec
+
+
+__all__ = ["Allowance", "Enclosed", "allowance", "diagnose", "enclose"]
 
 
 class Enclosed(NamedTuple):
@@ -74,3 +79,11 @@ def _warn(unenforced: tuple[str, ...], who: str) -> tuple[str, ...]:
     if not unenforced:
         return ()
     return (f"{who} cannot enforce {', '.join('--' + name for name in unenforced)}",)
+
+
+def diagnose() -> dict[str, tuple[Check, ...]]:
+    """What each backend finds on this machine, by backend name."""
+    from sentinel.cgroup import probe as cgroup_probe
+    from sentinel.rss import probe as rss_probe
+
+    return {"cgroup": cgroup_probe.probe(), "rss": rss_probe.probe()}

@@ -113,6 +113,11 @@ def working_set(current: int, stat: MemoryStat, swap: int) -> int:
     return max(0, min(not_reclaimable, anonymous_lists)) + swap
 
 
+def non_file(current: int, stat: MemoryStat) -> int:
+    """Bytes on no list of file pages, where MADV_FREE pages are, too: only slab can still go."""
+    return max(0, current - stat.active_file - stat.inactive_file)
+
+
 def composition(current: int, stat: MemoryStat) -> Composition:
     """Split `current` bytes by kind.
 

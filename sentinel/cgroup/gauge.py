@@ -32,7 +32,12 @@ class Gauge:
         swap = int(cgroup.read(files.MEMORY_SWAP_CURRENT) or 0)
         working_set = files.working_set(current, stat, swap)
         self.largest_working_set = max(self.largest_working_set or 0, working_set)
-        tasks = (cgroup.read(files.CGROUP_THREADS) or "").count("\n")
         return Reading(
-            now, current, working_set, stat.anon, files.composition(current, stat), tasks
+            at=now,
+            current=current,
+            working_set=working_set,
+            anon=stat.anon,
+            composition=files.composition(current, stat),
+            tasks=(cgroup.read(files.CGROUP_THREADS) or "").count("\n"),
+            non_file=files.non_file(current, stat),
         )

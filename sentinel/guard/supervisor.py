@@ -8,7 +8,7 @@ from sentinel.enclosure import Sweep
 from sentinel.guard.guardian import Guardian, Launch
 from sentinel.guard.journal import Listener
 from sentinel.linux.loop import Loop
-from sentinel.linux.process import Child, ChildReport, reap
+from sentinel.linux.process import Child, ChildReport, prefer_this_process, reap
 from sentinel.linux.signals import SignalDesk
 from sentinel.linux.spawn import spawn
 from sentinel.model.errors import SentinelError, StartError
@@ -45,6 +45,7 @@ class _Supervisor:
         self._loop.watch(self._desk.fd, self._desk)
         try:
             outcomes = [self._start(launch) for launch in launches]
+            prefer_this_process()
             while not all(guardian.done for guardian in self._guardians):
                 self._turn()
             self._end_sweeps()

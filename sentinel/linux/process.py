@@ -93,6 +93,22 @@ class Child:
         return stat is not None and stat.state == "T" and self.send(signal.SIGCONT)
 
 
+GUARD_NICE = -10
+
+
+def prefer_this_process() -> bool:
+    """Have the scheduler run the guard soon after it wakes; False where that is not permitted.
+
+    Beside a hundred runnable leakers on one CPU a guard of equal rank waited 160 ms for its
+    second reading. Call it after the command was started: niceness is inherited.
+    """
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, min(GUARD_NICE, os.getpriority(os.PRIO_PROCESS, 0)))
+    except OSError:
+        return False
+    return True
+
+
 class ChildReport(NamedTuple):
     """A child ended (`status`) or was stopped by signal `stopped_by`."""
 

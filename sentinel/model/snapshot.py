@@ -24,6 +24,7 @@ class Reading(NamedTuple):
     """Memory of a run at `at` (monotonic seconds). Bytes; None where the backend cannot know.
 
     `working_set` is U of the design, section 1: what reclaim cannot free, swap included.
+    `non_file` is what is on no list of file pages: U, and slab that should be reclaimable.
     """
 
     at: float
@@ -32,3 +33,4 @@ class Reading(NamedTuple):
     anon: int | None = None
     composition: Composition | None = None
     tasks: int = 1
+    non_file: int | None = None

@@ -3,6 +3,10 @@
 memory.events `high` alone says nothing: 26 of 29 innocent workloads raise it, up to 1 400
 times a second. This rule, on readings of memory.current and memory.stat, had no false alarm
 on them and missed none of 15 leaks (kernel-notes Q4; tests/recordings replays them).
+
+Three clauses, each with its own patience: the working set is over; memory.current is over by a
+margin; what is on no file list is over although reclaim has had time, so that what it calls
+reclaimable is pinned (a leaf whose text is reclaimed and read again never reaches the margin).
 """
 
 from __future__ import annotations
@@ -19,6 +23,12 @@ OVER_FOR = 0.030
 """Seconds that the working set must stay over the limit: LRU counters jump for one reading."""
 PINNED_FOR = 0.200
 """Seconds that memory.current must stay over its margin: pinned slab hides as reclaimable."""
+UNSHRUNK_FOR = 1.0
+"""Seconds that all but the file pages must stay over the limit: as long as reclaim was tried and
+the slab that it might free did not go. Innocents never get there (0.99 of the limit at most);
+without it, inodes pinned by a leaker whose own text is all the page cache that is left hold the
+leaf at 1.00-1.02 of its limit, braked and unsignalled, for ever (tests/recordings, inodes-cold).
+"""
 PINNED_FRACTION = 0.03
 PINNED_CAP = 8 * MIB
 """The margin is capped: 3 % over takes 0.5 s of throttled leaking at 200M, but 19 s at 8G."""
@@ -84,8 +94,13 @@ class _Since:
         return self._first
 
 
+def _held(reading: Reading) -> int:
+    """Bytes that pinned memory can have at most; page cache comes and goes with the wire."""
+    return reading.current if reading.non_file is None else reading.non_file
+
+
 class Trigger:
-    """Judges readings one by one. Holds no more than the last reading and three instants."""
+    """Judges readings one by one. Holds no more than the last reading and four instants."""
 
     def __init__(self, limit: int, cpus: int, count: Count = Count.WORKINGSET) -> None:
         """`limit` in bytes; `cpus` that the machine has online; `count`: what is compared."""
@@ -97,6 +112,7 @@ class Trigger:
         self._counted_over = _Since(OVER_FOR)
         self._braked_over = _Since(OVER_FOR)
         self._pinned = _Since(PINNED_FOR)
+        self._unshrunk = _Since(UNSHRUNK_FOR)
         self._last: tuple[float, int] | None = None
         self._last_fresh = 0.0
         self._alerted: float | None = None
@@ -128,15 +144,19 @@ class Trigger:
         crossed = self._counted_over.hold(now, condition=counted >= self._limit + margin)
         braked = self._braked_over.hold(now, condition=unreclaimable >= self._limit + margin)
         ceiling = self._limit + min(int(self._limit * PINNED_FRACTION), PINNED_CAP) + margin
-        pinned = self._pinned.hold(now, condition=reading.current > ceiling)
+        far = self._pinned.hold(now, condition=reading.current > ceiling)
+        unshrunk = self._unshrunk.hold(
+            now, condition=(reading.non_file or 0) >= self._limit + margin
+        )
+        pinned = far or unshrunk
         if self._count is Count.TOTAL and self._last_fresh == now:
             crossed = True  # the kernel's own word that memory.current went over
         if crossed or (pinned and self._count is not Count.ANON):
-            first_over = self._counted_over.first if crossed else self._pinned.first
+            by = self._counted_over if crossed else self._pinned if far else self._unshrunk
             self._pressed_by_pinned = not crossed
             self._enter(_Phase.PRESSED)
             return Finding(
-                crossed=True, again=FASTEST, first_event=self._alerted, first_over=first_over
+                crossed=True, again=FASTEST, first_event=self._alerted, first_over=by.first
             )
         if self._phase is _Phase.LIFTED:
             return self._await_release(reading, counted)
@@ -155,8 +175,7 @@ class Trigger:
         memory that is in no working set, pinned slab, would only be braked again.
         """
         floor = self._limit * CLEARED_FRACTION
-        cache = 0 if reading.composition is None else reading.composition.file
-        pinned = reading.current - cache > self._limit
+        pinned = _held(reading) > self._limit
         if max(reading.working_set or 0, counted) <= floor and not pinned:
             self._enter(_Phase.QUIET)
             return Finding(wire=Wire.ARM)
@@ -165,7 +184,7 @@ class Trigger:
     def _await_clear(self, reading: Reading) -> Finding:
         """The crossing was told; tell when the counted part is 3 % under the limit again."""
         counted = self._counted(reading)
-        judged = reading.current if self._pressed_by_pinned else counted
+        judged = _held(reading) if self._pressed_by_pinned else counted
         if judged <= self._limit * CLEARED_FRACTION:
             self._enter(_Phase.QUIET)
             return Finding(cleared=True)
@@ -180,7 +199,7 @@ class Trigger:
         return reading.working_set or 0
 
     def _pending(self) -> bool:
-        conditions = (self._counted_over, self._braked_over, self._pinned)
+        conditions = (self._counted_over, self._braked_over, self._pinned, self._unshrunk)
         return any(condition.first is not None for condition in conditions)
 
     def _enter(self, phase: _Phase) -> None:
@@ -190,6 +209,7 @@ class Trigger:
         self._counted_over = _Since(OVER_FOR)
         self._braked_over = _Since(OVER_FOR)
         self._pinned = _Since(PINNED_FOR)
+        self._unshrunk = _Since(UNSHRUNK_FOR)
 
     def _interval(self, now: float, counted: int, slowest: float) -> float:
         """Seconds to the next reading: half the head-room at the growth seen, backing off."""

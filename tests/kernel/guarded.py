@@ -79,9 +79,7 @@ def victim_words(mode: str, *options: str) -> list[str]:
     return [victim(), mode, *options]
 
 
-def run(
-    options: list[str], command: list[str], document: str, stdin: int | None = None
-) -> Ended:
+def guard(
     options: list[str], command: list[str], stdin: int | None = None
 ) -> subprocess.Popen[str]:
     """Start `sentinel exec` with `options` on `command`, its output captured."""

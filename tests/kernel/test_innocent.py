@@ -36,26 +36,32 @@ def innocent(file: str) -> dict[str, list[str]]:
     }
 
 
+def forget(path: str) -> None:
+    """Drop a file's cached pages: a leaf is charged for those only that it brings in itself."""
+    if os.path.exists(path):
+        with open(path, "rb") as stream:
+            os.fsync(stream.fileno())
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 @pytest.mark.parametrize("workload", list(innocent("")))
 def test_reclaimable_memory_is_never_signalled(workload: str, file: str, tmp_path: object) -> None:
-    """Page cache, lazily freed pages and a full but sufficient working set end by themselves."""
+    """Page cache, freed pages and a full working set touch the wire, and end by themselves."""
+    forget(file)
+    forget(f"{file}.copy")
     ended = run(LIMIT, innocent(file)[workload], f"{tmp_path}/outcome")
     assert (ended.verdict, ended.status) == ("exited", 0), ended
     assert not ended.asked
     assert ended.leaves == []
     assert ended.document["survivors_killed"] == 0
-
-
-def test_the_wire_was_really_touched(file: str, tmp_path: object) -> None:
-    """A file reader raises high events, which are counted and counted as ignored."""
-    ended = run(LIMIT, innocent(file)["read"], f"{tmp_path}/outcome")
     high = ended.document["evidence"]["high_events"]
     assert high["counted"] > 0
-    assert high["ignored"] > 0
+    assert 0 < high["ignored"] <= high["counted"]
 
 
 def test_counting_the_total_makes_a_file_reader_guilty(file: str, tmp_path: object) -> None:
     """`--count total` compares memory.current: page cache is over the limit, too."""
+    forget(file)
     ended = run([*LIMIT, "--count", "total"], innocent(file)["read"], f"{tmp_path}/outcome")
     assert ended.verdict == "soft-limit"
     assert ended.status == 124

@@ -104,7 +104,8 @@ class Leaf:
     def reading(self) -> Reading:
         """A reading of this moment, the working set being what reclaim cannot take."""
         parts = Composition(self.anon, self.cache, self.shmem, 0, 0, 0)
-        return Reading(self.now, self.current, self.anon + self.shmem, self.anon, parts)
+        held = self.anon + self.shmem
+        return Reading(self.now, self.current, held, self.anon, parts, non_file=held)
 
     def told(self) -> int:
         """The event counter as the watcher can know it: the kernel tells in lumps."""

@@ -37,13 +37,14 @@ class At(NamedTuple):
     anon: int = 0
     fresh: bool = False
     tasks: int = 1
+    non_file: int | None = None
 
     def reading(self) -> Reading:
         """The reading of this moment."""
         current = self.working_set if self.current is None else self.current
-        cache = max(0, current - self.working_set)
-        parts = Composition(self.anon, cache, 0, 0, 0, 0)
-        return Reading(self.at, current, self.working_set, self.anon, parts, self.tasks)
+        beside = self.working_set if self.non_file is None else self.non_file
+        parts = Composition(self.anon, max(0, current - beside), 0, 0, 0, 0)
+        return Reading(self.at, current, self.working_set, self.anon, parts, self.tasks, beside)
 
 
 def trigger(count: Count = Count.WORKINGSET, cpus: int = 1) -> Trigger:
@@ -204,6 +205,30 @@ def test_the_margin_of_the_second_clause_is_capped_at_8_mib() -> None:
         assert said[-1].crossed is crossed
 
 
+@pytest.mark.parametrize(
+    ("non_file", "last", "crossed"),
+    [(OVER - 1, 9.0, False), (OVER, 0.999, False), (OVER, 1.0, True)],
+)
+def test_slab_that_reclaim_does_not_take_in_a_second_is_pinned(
+    non_file: int, last: float, *, crossed: bool
+) -> None:
+    """Little over and no working set, but nothing that reclaim takes either: a second tells."""
+    rule = trigger()
+    times = [0.0, *(step / 20 for step in range(1, 200) if step / 20 < last), last]
+    said = observe(
+        rule, *(At(at, MIB, OVER, fresh=True, non_file=non_file) for at in times)
+    )
+    assert said[-1].crossed is crossed
+    assert not any(finding.crossed for finding in said[:-1])
+
+
+def test_a_second_of_page_cache_at_the_limit_is_nothing() -> None:
+    """What is on the file lists never counts as pinned, however long it is over the limit."""
+    rule = trigger()
+    said = observe(rule, *(At(at / 20, MIB, OVER, fresh=True) for at in range(100)))
+    assert not any(finding.crossed for finding in said)
+
+
 def test_a_condition_that_holds_keeps_the_readings_at_10_ms() -> None:
     """Between the first reading over the ceiling and the crossing nothing is slept through."""
     rule = trigger()
@@ -304,11 +329,11 @@ def test_a_crossing_is_cleared_3_percent_under_the_limit(
     assert rule.quiet is cleared
 
 
-def test_a_crossing_by_pinned_memory_is_cleared_by_memory_current() -> None:
-    """What did not show in the working set when it crossed cannot show there that it is gone."""
+def test_a_crossing_by_pinned_memory_is_cleared_by_what_is_beside_the_files() -> None:
+    """What did not show in the working set cannot show there that it is gone; nor can cache."""
     rule = pressed(MIB, CEILING + 1)
-    assert not observe(rule, At(2, MIB, CLEARED + 1))[0].cleared
-    assert observe(rule, At(2.1, MIB, CLEARED))[0].cleared
+    assert not observe(rule, At(2, MIB, non_file=CLEARED + 1))[0].cleared
+    assert observe(rule, At(2.1, MIB, 2 * LIMIT, non_file=CLEARED))[0].cleared
 
 
 def test_a_cleared_rule_crosses_again() -> None:
@@ -390,12 +415,12 @@ def test_the_wire_is_armed_again_when_everything_unreclaimable_is_3_percent_unde
     assert rule.quiet is armed
 
 
-def test_the_wire_stays_lifted_while_memory_is_pinned_that_is_not_page_cache() -> None:
+def test_the_wire_stays_lifted_while_memory_is_pinned_that_is_no_page_cache() -> None:
     """Pinned slab is in neither the working set nor the cache: arming would brake it."""
     rule = lifted()
-    parts = Composition(anon=MIB, file=MIB, shmem=0, kernel=LIMIT, sock=0, other=0)
-    reading = Reading(9.0, LIMIT + 2 * MIB, 2 * MIB, MIB, parts)
-    assert rule.observe(reading, fresh=False).wire is None
+    said = observe(rule, At(9, MIB, 2 * LIMIT, MIB, non_file=LIMIT + 1))[0]
+    assert said.wire is None
+    assert observe(rule, At(10, MIB, 2 * LIMIT, MIB, non_file=LIMIT))[0].wire is Wire.ARM
 
 
 READINGS = st.lists(
@@ -436,7 +461,8 @@ def test_a_crossing_follows_from_the_readings_of_its_alert_and_from_nothing_else
         alert = [moment] if was_quiet else [*alert, moment]
         over = [past.working_set >= OVER for past in alert]
         pinned = [(past.current or 0) > CEILING for past in alert]
-        assert said.crossed is (held(alert, over, 0.030) or held(alert, pinned, 0.200))
+        expected = held(alert, over, 0.030) or held(alert, pinned, 0.200)
+        assert said.crossed is expected
         if said.crossed:
             return
         assert (said.again is None) is rule.quiet
