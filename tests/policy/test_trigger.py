@@ -215,9 +215,7 @@ def test_slab_that_reclaim_does_not_take_in_a_second_is_pinned(
     """Little over and no working set, but nothing that reclaim takes either: a second tells."""
     rule = trigger()
     times = [0.0, *(step / 20 for step in range(1, 200) if step / 20 < last), last]
-    said = observe(
-        rule, *(At(at, MIB, OVER, fresh=True, non_file=non_file) for at in times)
-    )
+    said = observe(rule, *(At(at, MIB, OVER, fresh=True, non_file=non_file) for at in times))
     assert said[-1].crossed is crossed
     assert not any(finding.crossed for finding in said[:-1])
 
