@@ -86,9 +86,8 @@ class Box:
 
 def draw(rooms: Sequence[Room]) -> str:
     """Return the picture of `rooms` as the text of an SVG file."""
-    rows = _place(rooms)
-    routes = _routes(rows)
-    bottom = _stack(rows, routes)
+    rows, routes = plan(rooms)
+    bottom = rows[-1][0].top + rows[-1][0].height
     boxes = [box for row in rows for box in row]
     height = round(bottom + FOOTER)
     lines = [
@@ -106,6 +105,14 @@ def draw(rooms: Sequence[Room]) -> str:
         "</svg>",
     ]
     return "\n".join(filter(None, lines)) + "\n"
+
+
+def plan(rooms: Sequence[Room]) -> tuple[list[list[Box]], list[Route]]:
+    """Put every room into its place, and find the way of every line; both in the same order."""
+    rows = _place(rooms)
+    routes = _routes(rows)
+    _stack(rows, routes)
+    return rows, routes
 
 
 def _place(rooms: Sequence[Room]) -> list[list[Box]]:
@@ -181,17 +188,14 @@ def _gap(row: list[Box], entry: float, beyond: float) -> float:
     return min(gaps, key=lambda gap: (abs(gap - entry) + abs(gap - beyond), gap))
 
 
-def _stack(rows: list[list[Box]], routes: list[Route]) -> float:
-    """Put the rows below each other, each channel as high as its lanes need; the lower end."""
+def _stack(rows: list[list[Box]], routes: list[Route]) -> None:
+    """Put the rows below each other, each channel as high as its lanes need."""
     top = float(HEADER + 8)
     for index, row in enumerate(rows):
         for box in row:
             box.top = top
         lanes = max((route[index].lane + 1 for route in routes if index in route), default=0)
         top += row[0].height + CHANNEL + lanes * LANE
-        if index == len(rows) - 1:
-            return row[0].top + row[0].height
-    return top
 
 
 def _line(box: Box, route: Route, rows: list[list[Box]]) -> str:

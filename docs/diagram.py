@@ -1,7 +1,7 @@
 """Draw again what the docs show of the code: `make diagram`.
 
-docs/architecture.svg is written whole; docs/escalation.md and docs/architecture.md only
-between their markers. tests/docs/ fails when one of them is not what the code says.
+docs/architecture.svg is written whole, the pages only between their markers. tests/docs/ fails
+when one of them is not what the code says.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from docs import blueprint, floorplan, statechart
+from docs import blueprint, floorplan, statechart, usage
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -17,18 +17,22 @@ BEGIN = "<!-- drawn by `make diagram`: change the code, not these lines -->"
 END = "<!-- drawn until here -->"
 
 
+DRAWN = ("README.md", "docs/architecture.md", "docs/architecture.svg", "docs/escalation.md")
+
+
 def drawings(root: str) -> dict[str, str]:
     """Return what each drawn file should hold, by its path below `root`."""
-    return {
-        "docs/architecture.svg": blueprint.draw(floorplan.survey(root)),
-        "docs/architecture.md": _between_markers(
-            root, "docs/architecture.md", floorplan.import_table(root)
-        ),
-        "docs/escalation.md": _between_markers(root, "docs/escalation.md", statechart.sections()),
+    rooms = floorplan.survey(root)
+    between = {
+        "README.md": usage.table(),
+        "docs/architecture.md": floorplan.import_table(rooms),
+        "docs/escalation.md": statechart.sections(),
     }
+    drawn = {path: between_markers(root, path, text) for path, text in between.items()}
+    return {**drawn, "docs/architecture.svg": blueprint.draw(rooms)}
 
 
-def _between_markers(root: str, path: str, text: str) -> str:
+def between_markers(root: str, path: str, text: str) -> str:
     """Return the file at `path` with `text` between its markers."""
     head, begin, rest = read(root, path).partition(BEGIN)
     _, end, tail = rest.partition(END)

@@ -1,0 +1,1 @@
+"""The documentation says what is: its pictures, names, links and commands."""
