@@ -61,13 +61,12 @@ format: venv ## Lay out the code, and mend what the linter can mend
 	@$(BIN)/ruff format
 
 .PHONY: native
-native: venv ## The tests that start real processes on this machine
+native: deps ## The tests that start real processes on this machine
 	@timeout --foreground --kill-after=20 $(NATIVE_SECONDS) \
 	  $(BIN)/python -m pytest -v -m native --durations=10 --junitxml=$(REPORTS)/native.xml
 
 .PHONY: kernel
-kernel: venv ## The tests that need cgroup v2: here, or in a VM for each kernel
-	@$(BIN)/python -m tests.lab.suite --ready || { [ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory lab-deps; }
+kernel: deps ## The tests that need cgroup v2: here, or in a VM for each kernel
 	@$(BIN)/python -m tests.lab.suite
 
 .PHONY: test
@@ -78,14 +77,26 @@ test: venv ## Everything: check, native, kernel
 	$(BIN)/python -m tests.lab.reports || status=1; \
 	exit $$status
 
-LAB_PACKAGES := busybox-static e2fsprogs qemu-system-x86 user-mode-linux
+# What the tests need beyond Python: a compiler for the small C programs that they guard,
+# and virtual machines where this machine has no cgroup v2 to give.
+LAB_PACKAGES := busybox-static e2fsprogs gcc libc6-dev qemu-system-x86 user-mode-linux
+APT_INSTALL  := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .PHONY: lab-deps
-lab-deps: ## Install what the kernel tests' virtual machines need (root, Debian)
-	@[ "$$(id -u)" = 0 ] || { echo "make: the kernel tests need $(LAB_PACKAGES): sudo make lab-deps" >&2; exit 1; }
+lab-deps: ## Install all that the tests need, kernels included (root, Debian)
+	@[ "$$(id -u)" = 0 ] || { echo "make: the tests need $(LAB_PACKAGES): sudo make lab-deps" >&2; exit 1; }
 	@apt-get update -qq
-	@DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(LAB_PACKAGES)
+	@$(APT_INSTALL) $(LAB_PACKAGES)
 	@$(PYTHON) -m tests.lab.kernels
+
+# The same, as far as this machine needs it: root installs it, others are told.
+.PHONY: deps
+deps: venv
+	@missing="$$($(BIN)/python -m tests.lab.suite --missing)"; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ]; then apt-get update -qq; $(APT_INSTALL) $$missing; \
+	else echo "make: some tests cannot run here without $$missing: sudo make lab-deps" >&2; \
+	fi
 
 ## --- seeing it work ----------------------------------------------------------
 

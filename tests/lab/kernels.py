@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tests.lab import STATE, LabError
@@ -27,8 +28,13 @@ PACKAGES = {
     UML: "user-mode-linux",
     QEMU: "qemu-system-x86",
     VIRTIOFSD: "qemu-system-x86",
+    "/usr/bin/cc": "gcc",
+    "/usr/include/stdlib.h": "libc6-dev",
 }
-"""Each program that the lab runs, and the Debian package that brings it."""
+"""Each file that the tests need beyond Python, and the Debian package that brings it."""
+
+COMPILER = ("/usr/bin/cc", "/usr/include/stdlib.h")
+"""What the small C programs of the tests are made with, on any kernel."""
 
 HOME = os.path.join(STATE, "kernels")
 """Where downloaded kernels are unpacked, each in a directory named after its package."""
@@ -60,16 +66,10 @@ KERNELS = {
 """The kernels by name, the quick one first."""
 
 
-def missing_packages(kernel: Kernel) -> list[str]:
-    """Return the Debian packages that `kernel` needs and this machine has not, sorted."""
-    return sorted({PACKAGES[path] for path in kernel.programs if not os.path.exists(path)})
-
-
-def ready(kernel: Kernel) -> bool:
-    """Tell whether `kernel` can boot without anything being installed or downloaded."""
-    if missing_packages(kernel):
-        return False
-    return UML in kernel.programs or newest(_kept()) is not None
+def missing_packages(kernels: Iterable[Kernel]) -> list[str]:
+    """Return the Debian packages that tests on `kernels` need and this machine has not, sorted."""
+    needed = {path for kernel in kernels for path in kernel.programs} | set(COMPILER)
+    return sorted({PACKAGES[path] for path in needed if not os.path.exists(path)})
 
 
 def image(kernel: Kernel) -> Image:
@@ -77,7 +77,7 @@ def image(kernel: Kernel) -> Image:
 
     Raises LabError when a package is missing or the kernel cannot be downloaded.
     """
-    lacking = missing_packages(kernel)
+    lacking = [PACKAGES[path] for path in kernel.programs if not os.path.exists(path)]
     if lacking:
         raise LabError(f"kernel {kernel.name} needs {' '.join(lacking)}: run make lab-deps as root")
     if UML in kernel.programs:
@@ -100,10 +100,13 @@ def newest(names: list[str]) -> str | None:
 
 def _download() -> str:
     """Unpack the newest 6.12 cloud kernel that apt knows into HOME; return its name."""
+    if os.geteuid() == 0:
+        # What a stale list names may be gone from the mirror.
+        _output("apt-get", "update", "-qq")
     known = _output("apt-cache", "pkgnames", "linux-image-6.12.").split()
     package = newest(known)
     if package is None:
-        raise LabError("apt knows no linux-image-6.12.*-cloud-amd64: run make lab-deps as root")
+        raise LabError("apt knows no linux-image-6.12.*-cloud-amd64: the lab needs Debian 12")
     # The name appears in HOME only when everything below it is complete.
     work = os.path.join(HOME, "unpacking")
     shutil.rmtree(work, ignore_errors=True)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 from tests.lab import ROOT, LabError, capability, machine
-from tests.lab.kernels import KERNELS, ready
+from tests.lab.kernels import KERNELS, missing_packages
 from tests.lab.reports import REPORTS, Counts, counts, report_path
 
 TIMEOUTS = {"6.1": 300, "6.12": 600}
@@ -44,14 +44,15 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--kernel", choices=KERNELS, action="append", help="one kernel of the lab")
-    parser.add_argument("--ready", action="store_true", help="0 when nothing is to be installed")
+    parser.add_argument("--missing", action="store_true", help="name the packages that are")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest instead of all tests")
     options = parser.parse_args()
     machine.end_on_sigterm()
     here = capability.native() and not options.kernel
     names = options.kernel or list(KERNELS)
-    if options.ready:
-        return 0 if here or all(ready(KERNELS[name]) for name in names) else 1
+    if options.missing:
+        print(*missing_packages([] if here else [KERNELS[name] for name in names]))
+        return 0
     wanted = options.pytest or [path for path in TESTS if os.path.exists(os.path.join(ROOT, path))]
     os.makedirs(REPORTS, exist_ok=True)
     if not _prepared(wanted):
@@ -63,13 +64,14 @@ def main() -> int:
 
 
 def _prepared(wanted: list[str]) -> bool:
-    """Compile everything that a guest will import, on a CPU that is not emulated.
+    """Compile everything that a guest will run, on a CPU that is not emulated.
 
     Collecting the tests makes pytest write its own compiled form of them, and says here,
     before any boot, when one of them cannot even be imported.
     """
     for package in ("sentinel", "tests"):
         compileall.compile_dir(os.path.join(ROOT, package), quiet=2)
+    subprocess.run([sys.executable, "-m", "tests.victims.build"], cwd=ROOT, check=True)
     argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", *wanted]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
