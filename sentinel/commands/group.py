@@ -51,13 +51,14 @@ def run(words: Sequence[str], modules: Mapping[str, str]) -> int:
     try:
         status = Verbs(modules).main(list(words), "sentinel", standalone_mode=False)
     except click.exceptions.NoSuchOption as error:
-        near = " or ".join(sorted(error.possibilities or ()))
-        remedy = f"did you mean {near}?" if near else f"see {help_words}"
+        near = list(error.possibilities or ())  # the best first
+        remedy = f"did you mean {near[0]}?" if near else f"see {help_words}"
         raise UsageFault(f"no such option: {error.option_name}", remedy) from None
     except click.ClickException as error:
         raise UsageFault(error.format_message().rstrip("."), f"see {help_words}") from None
-    except BrokenPipeError:
-        raise
+    except SystemExit:
+        # How click ends when stdout's reader has gone.
+        raise BrokenPipeError from None
     except OSError as error:
         if error.errno not in _FULL:
             raise
