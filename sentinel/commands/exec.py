@@ -16,14 +16,14 @@ from sentinel.model.errors import SentinelError, UsageFault
 from sentinel.model.outcome import Ledger, Moment, Outcome, Verdict
 from sentinel.model.snapshot import Reading
 from sentinel.model.spec import Command, RunSpec
-from sentinel.report.document import document
 from sentinel.report.live import Narrator, resolved_line
-from sentinel.report.target import Target, open_target
 from sentinel.report.text import outcome_lines
 from sentinel.selection import allowance, enclose
 
 if TYPE_CHECKING:
     import click
+
+    from sentinel.report.target import Target
 
 _HELP = """\
 Run CMD and stop it politely when its memory outgrows the limit.
@@ -83,12 +83,18 @@ def execute(given: Given) -> int:
     quiet = is_quiet(given.flags, os.environ)
     words = gather(given.values, os.environ, map(load, locations(os.environ)))
     resolved = _resolve(given, words)
-    target = open_target(words["json"].text) if "json" in words else None
+    target = _target(words["json"].text) if "json" in words else None
     outcome = _run(resolved, quiet=quiet, verbose="verbose" in given.flags)
     _tell(outcome, resolved.spec, quiet=quiet)
     if target is not None:
         _deliver(target, outcome)
     return outcome.exit_status
+
+
+def _target(text: str) -> Target:
+    from sentinel.report.target import open_target
+
+    return open_target(text)
 
 
 def _resolve(given: Given, words: Words) -> Resolved:
@@ -155,6 +161,8 @@ def _tell(outcome: Outcome, spec: RunSpec, *, quiet: bool) -> None:
 
 def _deliver(target: Target, outcome: Outcome) -> None:
     """Hand over the document. The command has ended: its exit status stands all the same."""
+    from sentinel.report.document import document
+
     try:
         target.deliver(document(outcome))
     except SentinelError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from typing import cast
 
 import click
 
@@ -24,7 +25,7 @@ class Verbs(click.Group):
     """The verbs by name; the module of a verb is imported when the verb is used."""
 
     def __init__(self, modules: Mapping[str, str]) -> None:
-        """`modules`: where the function `command` of each verb is."""
+        """`modules`: where the `command` of each verb is."""
         super().__init__(
             "sentinel", help=_HELP, context_settings={"help_option_names": ["-h", "--help"]}
         )
@@ -41,8 +42,9 @@ class Verbs(click.Group):
         del ctx
         if cmd_name not in self._modules:
             return None
-        command = import_module(self._modules[cmd_name]).command()
-        return command if isinstance(command, click.Command) else None
+        command = import_module(self._modules[cmd_name]).command
+        # `exec` makes its command when asked to: its module is loaded without click, too.
+        return command if isinstance(command, click.Command) else cast("click.Command", command())
 
 
 def run(words: Sequence[str], modules: Mapping[str, str]) -> int:
@@ -56,9 +58,8 @@ def run(words: Sequence[str], modules: Mapping[str, str]) -> int:
         raise UsageFault(f"no such option: {error.option_name}", remedy) from None
     except click.ClickException as error:
         raise UsageFault(error.format_message().rstrip("."), f"see {help_words}") from None
-    except SystemExit:
-        # How click ends when stdout's reader has gone.
-        raise BrokenPipeError from None
+    except SystemExit as end:
+        status = end.code  # a verb's own; or 1, click's when the reader of stdout has gone
     except OSError as error:
         if error.errno not in _FULL:
             raise

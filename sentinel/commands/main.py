@@ -14,7 +14,7 @@ from sentinel.model.errors import EXIT_SENTINEL, SentinelError, UsageFault
 VERBS = {
     "exec": "sentinel.commands.exec",
 }
-"""Where the function `command` of each verb is. Nothing is imported before it is used."""
+"""Where the `command` of each verb is. Nothing is imported before it is used."""
 
 _OURS = frozenset({"-h", "--help", "--version"})
 
