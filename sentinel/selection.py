@@ -15,7 +15,6 @@ from sentinel.model.diagnosis import Check
 from sentinel.model.errors import KernelFileError, SentinelError
 from sentinel.model.spec import RunSpec
 
-
 __all__ = ["Allowance", "Enclosed", "allowance", "diagnose", "enclose"]
 
 
@@ -66,6 +65,20 @@ def _in_leaf(place: Cgroup, spec: RunSpec) -> Enclosed:
         leaf.close()
         raise
     return Enclosed(enclosure, (LeafSweep(place),), _warn(unenforced, "this kernel"))
+
+
+def _in_rss(spec: RunSpec, refusals: tuple[Refusal, ...]) -> Enclosed:
+    """The RSS poller, with the reason why, in one line, when it was not asked for by name."""
+    from sentinel.rss.enclosure import RssEnclosure
+    from sentinel.rss.sweep import RecordSweep
+
+    unenforced = tuple(name for name in ("swap", "pids", "cpus") if name in spec.explicit)
+    enclosure = RssEnclosure(spec.limits, unenforced)
+    notices = _warn(unenforced, "the rss backend")
+    if spec.backend != "rss":
+        reason, remedy = _explain(refusals)
+        notices = (f"watching by rss, the fallback: {reason}; for a cgroup: {remedy}", *notices)
+    return Enclosed(enclosure, (RecordSweep(),), notices)
 
 
 def _explain(refusals: tuple[Refusal, ...]) -> tuple[str, str]:

@@ -33,19 +33,32 @@ time.sleep(10)
 """Grows to 90 MiB and no further; answers SIGTERM with an exit status that nothing else has."""
 
 
-@click.command(context_settings={"max_content_width": 100})
-@click.option("-v", "--verbose", is_flag=True, help="Show every check, not only what is missing.")
-def command(*, verbose: bool) -> None:
-    """Tell which backend a run would get here, prove it, and name what would improve it.
+_HELP = """\
+Tell which backend a run would get here, prove it with a real leak, and name what would help.
 
-    Exit status: 0 cgroup, 1 only rss, 125 nothing works.
-    """
+The exit status is 0 when runs get a cgroup, 1 when only rss works, 125 when nothing does.
+"""
+
+
+def command() -> click.Command:
+    """The verb for click."""
+    verbose = click.Option(["-v", "--verbose"], is_flag=True, help="Show the checks that passed.")
+    return click.Command(
+        "doctor",
+        params=[verbose],
+        callback=_examine,
+        help=_HELP,
+        short_help="Tell which backend a run would get, and why.",
+    )
+
+
+def _examine(*, verbose: bool) -> int:
     found = diagnose()
     proofs = {backend: _prove(backend, found[backend]) for backend in ("cgroup", "rss")}
     _print(found, proofs, verbose=verbose)
     if proofs["cgroup"].works:
-        sys.exit(EXIT_CGROUP)
-    sys.exit(EXIT_RSS if proofs["rss"].works else EXIT_NOTHING)
+        return EXIT_CGROUP
+    return EXIT_RSS if proofs["rss"].works else EXIT_NOTHING
 
 
 def _prove(backend: str, checks: tuple[Check, ...]) -> Check:

@@ -12,6 +12,7 @@ from sentinel.commands.words import read_words
 from sentinel.model.errors import EXIT_SENTINEL, SentinelError, UsageFault
 
 VERBS = {
+    "doctor": "sentinel.commands.doctor",
     "exec": "sentinel.commands.exec",
 }
 """Where the `command` of each verb is. Nothing is imported before it is used."""

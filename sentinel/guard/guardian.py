@@ -138,9 +138,10 @@ class Guardian:
             main_lives = self._main is not None and self._main.status is None
             plan = self.spec.stop
             asked = enclosure.ask(plan.signal, main_only=plan.main_only and main_lives)
+            if asked or evidence.asked_at is None:
+                self._journal.note(now, "asked to stop", f"{asked} processes", evidence.trigger)
             if evidence.asked_at is None:
                 evidence.asked_at = now
-            self._journal.note(now, "asked to stop", f"{asked} processes", evidence.trigger)
         elif action is Do.KILL_ALL:
             killed = enclosure.kill()
             if evidence.killed_at is None:

@@ -82,6 +82,7 @@ def test_no_grace_at_all(tmp_path: object) -> None:
 def test_running_out_of_head_room_during_the_grace_is_told(tmp_path: object) -> None:
     """A leak that goes on in other threads hits the wall: hard-limit, and the line says when."""
     words = victim_words("leak", "threads=3", "during=leak", "rate=0", "max=250M", HANDLER)
+    words.append(f"checkpoint={tmp_path}/never")
     ended = run([*LIMIT, "--hard-limit", "80M"], words, f"{tmp_path}/outcome")
     assert (ended.verdict, ended.status) == ("hard-limit", 124), ended
     assert "grace" in ended.stderr

@@ -41,6 +41,7 @@ def settled(pid: int) -> bool:
 
 
 @pytest.mark.kernels("6.1")
+@pytest.mark.limit(150)
 def test_an_idle_guard_does_not_wake_for_a_minute(tmp_path: object) -> None:
     """With the command idle and nobody looking, no thread of Sentinel is switched in 60 s."""
     del tmp_path
