@@ -35,7 +35,7 @@ HAPPENINGS = {
     Happening.KILL_REQUESTED: "Somebody asked for the end now.",
     Happening.MAIN_EXITED: "The main process ended, and others are left.",
     Happening.EMPTIED: "The main process ended, and nobody is left.",
-    Happening.DEGRADED: "The backend can no longer read the run's memory.",
+    Happening.DEGRADED: "The backend sees less than before: of the memory, or of the forks.",
     Happening.TIMEOUT_ELAPSED: "`--timeout` has passed since the exec.",
     Happening.PATIENCE_ELAPSED: "It has been over the limit for `--for`; at once by default.",
     Happening.GRACE_ELAPSED: "`--grace` has passed since the polite signal.",
