@@ -1,0 +1,10 @@
+"""The clock, for those who are not handed the loop's: what a look costs must be measured."""
+
+from __future__ import annotations
+
+import time
+
+
+def monotonic() -> float:
+    """CLOCK_MONOTONIC in seconds, the same as `Loop.now`."""
+    return time.monotonic()
