@@ -38,6 +38,8 @@ class Enclosure(Protocol):
     """Holds one run. Methods never block for long; vanished processes and files are no errors."""
 
     backend: str
+    where: str
+    """The leaf's directory; empty when there is none."""
     unenforced: tuple[str, ...]
 
     def enter(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 
 from sentinel.cgroup import files
 from sentinel.cgroup.gauge import Gauge
@@ -15,6 +14,7 @@ from sentinel.linux.process import ask_member, process_stat
 from sentinel.model.errors import KernelFileError
 from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import Ledger, Survivor
+from sentinel.model.signals import SIGCONT, SIGKILL
 from sentinel.model.snapshot import Reading
 from sentinel.model.spec import Limits
 from sentinel.policy.oom import OomJudge
@@ -29,6 +29,7 @@ class CgroupEnclosure:
     def __init__(self, leaf: Leaf, limits: Limits, unenforced: tuple[str, ...] = ()) -> None:
         """Watch over `leaf`, whose limits are already written. Raises KernelFileError."""
         self.leaf = leaf
+        self.where = leaf.cgroup.path
         self.unenforced = unenforced
         self._limits = limits
         self._cgroup = leaf.cgroup
@@ -65,7 +66,8 @@ class CgroupEnclosure:
         self._high = counts.get("high", self._high)
         wall = self._oom.observe(now, counts)
         if wall.crossed:
-            return Look((Event(Happening.HARD_CROSSED, self._reading(now), wall.why),))
+            reading = self._gauge.last or self._reading(now)  # from before the kill, if any
+            return Look((Event(Happening.HARD_CROSSED, reading, wall.why),))
         if self._stopping or self._blind or (self._trigger.quiet and not fresh):
             return Look(again=wall.again)
         return self._judge(now, fresh=fresh, wall_again=wall.again)
@@ -125,7 +127,7 @@ class CgroupEnclosure:
         if main is not None and main.pid not in self._asked:
             self._asked.add(main.pid)
             if main.send(signal_number):
-                main.send(signal.SIGCONT)
+                main.send(SIGCONT)
                 asked += 1
         if main_only:
             return asked
@@ -157,7 +159,7 @@ class CgroupEnclosure:
         found = len(self._cgroup.all_pids())
         self._cgroup.write(files.CGROUP_KILL, "1")
         if self._main is not None:
-            self._main.send(signal.SIGKILL)  # root may have moved itself out
+            self._main.send(SIGKILL)  # root may have moved itself out
         return found
 
     def is_empty(self) -> bool:

@@ -14,6 +14,7 @@ class Gauge:
         """`cgroup` stays the caller's."""
         self._cgroup = cgroup
         self.largest_working_set: int | None = None
+        self.last: Reading | None = None
 
     def read(self, now: float) -> Reading | None:
         """The memory now; None when the files are gone. Raises KernelFileError.
@@ -32,7 +33,7 @@ class Gauge:
         swap = int(cgroup.read(files.MEMORY_SWAP_CURRENT) or 0)
         working_set = files.working_set(current, stat, swap)
         self.largest_working_set = max(self.largest_working_set or 0, working_set)
-        return Reading(
+        self.last = Reading(
             at=now,
             current=current,
             working_set=working_set,
@@ -41,3 +42,4 @@ class Gauge:
             tasks=(cgroup.read(files.CGROUP_THREADS) or "").count("\n"),
             non_file=files.non_file(current, stat),
         )
+        return self.last

@@ -107,7 +107,8 @@ def _in_own_subtree(host: Host, directory: str, controllers: frozenset[str]) -> 
         return _enable(Cgroup.open(directory), controllers, MAIN_IN_LEAF, host)
     if name == MAIN_IN_DELEGATED:
         return _enable(Cgroup.open(outer), controllers, MAIN_IN_DELEGATED, host)
-    refusal = _not_ours(host, directory)
+    # Memory first: where v1 holds it, no delegation would help.
+    refusal = _without_memory(host, directory) or _not_ours(host, directory)
     if refusal is not None:
         return refusal
     return _enable(Cgroup.open(directory), controllers, MAIN_IN_DELEGATED, host)
@@ -174,13 +175,11 @@ def _may_move(host: Host, pid: int, uid: int) -> bool:
 
 def _enable(parent: Cgroup, controllers: frozenset[str], main: str, host: Host) -> Cgroup | Refusal:
     """Enable `controllers` below `parent`, moving its processes into the child `main` first."""
-    kind = (parent.read(files.CGROUP_TYPE) or "domain").strip()
-    available = set((parent.read(files.CGROUP_CONTROLLERS) or "").split())
-    refusal = _unfit(parent, kind, available, host)
+    refusal = _unfit(parent, host)
     if refusal is not None:
         parent.close()
         return refusal
-    wanted = controllers & available
+    wanted = controllers & _available(parent)
     for attempt in range(_MOVES):
         missing = wanted - set((parent.read(files.CGROUP_SUBTREE_CONTROL) or "").split())
         if not missing:
@@ -198,10 +197,23 @@ def _enable(parent: Cgroup, controllers: frozenset[str], main: str, host: Host) 
     return parent
 
 
-def _unfit(parent: Cgroup, kind: str, available: set[str], host: Host) -> Refusal | None:
+def _available(cgroup: Cgroup) -> set[str]:
+    return set((cgroup.read(files.CGROUP_CONTROLLERS) or "").split())
+
+
+def _without_memory(host: Host, directory: str) -> Refusal | None:
+    cgroup = Cgroup.open(directory)
+    try:
+        return _unfit(cgroup, host)
+    finally:
+        cgroup.close()
+
+
+def _unfit(parent: Cgroup, host: Host) -> Refusal | None:
+    kind = (parent.read(files.CGROUP_TYPE) or "domain").strip()
     if kind.startswith("threaded") or kind == "domain invalid":
         return Refusal("own subtree", f"{parent.path} is {kind}", "start sentinel elsewhere")
-    if "memory" in available:
+    if "memory" in _available(parent):
         return None
     if "memory" in files.controllers_of_v1(host.read("self/cgroup")):
         return Refusal(

@@ -60,7 +60,8 @@ class Guardian:
         now = clock()
         self._journal.begin(now)
         self._enclosure.adopt(self._main, self._waiter, now)
-        self._feed(Event(Happening.STARTED, detail=f"pid {self._main.pid}"), now)
+        where = f" in {self._enclosure.where}" if self._enclosure.where else ""
+        self._feed(Event(Happening.STARTED, detail=f"pid {self._main.pid}{where}"), now)
 
     @property
     def done(self) -> bool:

@@ -6,6 +6,10 @@ import select
 import time
 
 
+LONGEST_WAIT = 86400.0
+"""Seconds; epoll_wait(2) counts milliseconds in an int, which ends at 24.8 days."""
+
+
 class Loop:
     """Waits for descriptors and a deadline. Makes no wake-up of its own: no deadline, no timer."""
 
@@ -40,7 +44,7 @@ class Loop:
 
     def wait(self, until: float | None) -> set[object]:
         """Sleep until a descriptor is ready or the clock reaches `until`; the ready tokens."""
-        timeout = None if until is None else max(0.0, until - self.now())
+        timeout = None if until is None else min(max(0.0, until - self.now()), LONGEST_WAIT)
         return {self._tokens[fd] for fd, _ in self._epoll.poll(timeout) if fd in self._tokens}
 
     def close(self) -> None:

@@ -21,6 +21,9 @@ MIB = 1 << 20
 
 OVER_FOR = 0.030
 """Seconds that the working set must stay over the limit: LRU counters jump for one reading."""
+PLAINLY_OVER = 0.01
+"""Of the limit, beyond the slack: no innocent reading was ever so high (0.6 % at most), so the
+second in a row decides. A hundred tasks leak on together while each is throttled alone."""
 PINNED_FOR = 0.200
 """Seconds that memory.current must stay over its margin: pinned slab hides as reclaimable."""
 UNSHRUNK_FOR = 1.0
@@ -141,7 +144,9 @@ class Trigger:
         now, counted = reading.at, self._counted(reading)
         margin = slack(self._limit, self._cpus, reading.tasks)
         unreclaimable = reading.working_set or 0
+        again_over = self._counted_over.first is not None
         crossed = self._counted_over.hold(now, condition=counted >= self._limit + margin)
+        crossed |= again_over and counted >= self._limit * (1 + PLAINLY_OVER) + margin
         braked = self._braked_over.hold(now, condition=unreclaimable >= self._limit + margin)
         ceiling = self._limit + min(int(self._limit * PINNED_FRACTION), PINNED_CAP) + margin
         far = self._pinned.hold(now, condition=reading.current > ceiling)

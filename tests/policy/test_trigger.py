@@ -18,6 +18,7 @@ SLACK = 256 << 10
 """Bytes for one CPU."""
 OVER = LIMIT + SLACK
 CEILING = LIMIT + int(LIMIT * 0.03) + SLACK
+PLAINLY_OVER = LIMIT * 1.01 + SLACK
 CLEARED = int(LIMIT * 0.97)
 
 QUIET = Finding()
@@ -459,7 +460,8 @@ def test_a_crossing_follows_from_the_readings_of_its_alert_and_from_nothing_else
         alert = [moment] if was_quiet else [*alert, moment]
         over = [past.working_set >= OVER for past in alert]
         pinned = [(past.current or 0) > CEILING for past in alert]
-        expected = held(alert, over, 0.030) or held(alert, pinned, 0.200)
+        plainly = len(over) > 1 and over[-2] and over[-1] and working_set >= PLAINLY_OVER
+        expected = held(alert, over, 0.030) or held(alert, pinned, 0.200) or plainly
         assert said.crossed is expected
         if said.crossed:
             return
@@ -481,3 +483,11 @@ def test_a_rule_that_is_not_quiet_always_knows_when_to_look_again(
         else:
             assert said.again is not None
             assert 0.01 <= said.again <= 1.0
+
+
+def test_two_readings_plainly_over_need_no_thirty_milliseconds() -> None:
+    """1 % beyond the slack is beyond what any innocent reading showed: the second one decides."""
+    rule = trigger()
+    first = observe(rule, At(0.0, int(PLAINLY_OVER), LIMIT, fresh=True))[0]
+    second = observe(rule, At(0.01, int(PLAINLY_OVER) + 1, LIMIT))[0]
+    assert (first.crossed, second.crossed) == (False, True)
