@@ -19,7 +19,6 @@ _FEATURES = (
         "keeps a leak out of swap",
         "a kernel with CONFIG_SWAP and swapaccount=1",
     ),
-    ("memory.pressure", "measures stalls (PSI)", "a kernel with CONFIG_PSI, booted with psi=1"),
 )
 
 

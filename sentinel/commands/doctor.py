@@ -76,7 +76,7 @@ def _prove(backend: str, checks: tuple[Check, ...]) -> Check:
     try:
         enclosed = enclose(spec)
         launch = Launch(spec, enclosed.enclosure, enclosed.sweeps)
-        (outcome,) = supervise([launch], _hear_nothing)
+        (outcome,) = supervise([launch], _hear_nothing, final=False)
     except SentinelError as error:
         reason = next((check for check in reversed(checks) if not check.works), None)
         remedy = reason.remedy if reason is not None else error.remedy
@@ -111,11 +111,9 @@ def _print(found: dict[str, tuple[Check, ...]], proofs: dict[str, Check], *, ver
                 click.echo(_line(check))
     gets = next((backend for backend, proof in proofs.items() if proof.works), None)
     click.echo(f"a run gets      {gets or 'nothing: no backend works here'}")
-    remedies = [c.remedy for checks in found.values() for c in checks if c.remedy and not c.works]
-    if gets != "cgroup" and proofs["cgroup"].remedy:
-        remedies.insert(0, proofs["cgroup"].remedy)
-    if remedies:
-        click.echo(f"to improve it   {remedies[0]}")
+    wanting = [check for check in (proofs["cgroup"], *found["cgroup"]) if not check.works]
+    if wanting:
+        click.echo(f"to improve it   {wanting[0].remedy}")
 
 
 def _line(check: Check) -> str:

@@ -21,19 +21,23 @@ SWEEP_DEADLINE = 1.0
 """Seconds that the end of the last run may be delayed by the clearing of dead runs."""
 
 
-def supervise(launches: Sequence[Launch], listener: Listener) -> list[Outcome]:
+def supervise(
+    launches: Sequence[Launch], listener: Listener, *, final: bool = True
+) -> list[Outcome]:
     """Start every launch and guard it to its end; outcomes in the order of `launches`.
 
     Must run in the main thread of a single-threaded process: it forks, takes over the signals
-    and reaps every child. A run that cannot start gets the verdict failed-to-start.
+    and reaps every child. A run that cannot start gets the verdict failed-to-start. `final`:
+    the process will only report and end, so the signals stay blocked.
     """
-    return _Supervisor(listener).run(launches)
+    return _Supervisor(listener, final=final).run(launches)
 
 
 class _Supervisor:
     """Owns the loop and the signals for as long as there are runs."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, *, final: bool) -> None:
+        self._final = final
         self._listener = listener
         self._loop = Loop()
         self._desk = SignalDesk()
@@ -54,7 +58,7 @@ class _Supervisor:
                 guardian.abandon()
             raise
         finally:
-            self._desk.close()
+            self._desk.close(final=self._final)
             self._loop.close()
         return [found() for found in outcomes]
 

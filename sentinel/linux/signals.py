@@ -97,9 +97,14 @@ class SignalDesk:
         signal.signal(number, previous)
         return True
 
-    def close(self) -> None:
-        """Close the descriptor. The signals stay blocked: the process is about to end."""
+    def close(self, *, final: bool) -> None:
+        """Close the descriptor; unless `final`, give this process its own mask back.
+
+        At the end of Sentinel the signals stay blocked, so that none cuts off its last words.
+        """
         os.close(self.fd)
+        if not final:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._inherited_mask)
 
 
 def reaches_whole_group(received: Received) -> bool:
