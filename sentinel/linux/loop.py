@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import time
-
+from contextlib import suppress
 
 LONGEST_WAIT = 86400.0
 """Seconds; epoll_wait(2) counts milliseconds in an int, which ends at 24.8 days."""
@@ -29,8 +29,7 @@ class Loop:
         cannot mask and which is no error there (kernfs_generic_poll).
         """
         events = select.EPOLLPRI if priority else select.EPOLLIN
-        if fd in self._tokens:
-            self._epoll.unregister(fd)
+        self.forget(fd)
         self._epoll.register(fd, events)
         self._tokens[fd] = token
 
@@ -40,7 +39,9 @@ class Loop:
         What happens meanwhile on a kernel file is still told by the next `watch`.
         """
         if self._tokens.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+            # The kernel forgets a closed descriptor by itself; its number may be reused by now.
+            with suppress(OSError):
+                self._epoll.unregister(fd)
 
     def wait(self, until: float | None) -> set[object]:
         """Sleep until a descriptor is ready or the clock reaches `until`; the ready tokens."""

@@ -34,9 +34,8 @@ def spawn(
     Raises StartError: 127 not found, 126 not executable, 125 could not be placed. The child
     is then gone and reaped.
     """
-    reading, writing = os.pipe2(os.O_CLOEXEC)
     parent = os.getpid()
-    pid = os.fork()
+    pid, reading, writing = _fork_with_pipe()
     if pid == 0:
         _become(command, enter, desk, (parent, death_signal, writing))
     os.close(writing)
@@ -48,6 +47,31 @@ def spawn(
         os.waitpid(pid, 0)
         raise _start_error(complaint, command.argv[0])
     return Child(pid)
+
+
+def _fork_with_pipe() -> tuple[int, int, int]:
+    """Fork with a pipe, close-on-exec, between the two; pid (0: the child), its ends.
+
+    Raises StartError where processes or descriptors have run out.
+    """
+    ends: tuple[int, ...] = ()
+    try:
+        reading, writing = ends = os.pipe2(os.O_CLOEXEC)
+        return os.fork(), reading, writing
+    except OSError as error:
+        for fd in ends:
+            os.close(fd)
+        raise StartError(
+            f"cannot start a process: {os.strerror(error.errno or 0)}",
+            _OUT_OF.get(error.errno or 0, "stop what uses up the machine"),
+        ) from error
+
+
+_OUT_OF = {
+    errno.EAGAIN: "raise ulimit -u or the pids.max of a cgroup above",
+    errno.EMFILE: "raise ulimit -n",
+    errno.ENOMEM: "free some memory",
+}
 
 
 def _become(
@@ -84,11 +108,10 @@ def _read_complaint(reading: int, pid: int) -> str:
 
 
 def _start_error(complaint: str, argv0: bytes) -> StartError:
-    stage, *rest = complaint.split("\0")
+    stage, first, remedy = (complaint + "\0\0").split("\0")[:3]
     if stage == "place":
-        message, remedy = rest
-        return StartError(message, remedy)
-    number = int(rest[0])
+        return StartError(first, remedy)
+    number = int(first)
     name = argv0.decode(errors="backslashreplace")
     if number == errno.ENOENT:
         if b"/" in argv0 and os.path.lexists(argv0):
@@ -101,11 +124,13 @@ def _start_error(complaint: str, argv0: bytes) -> StartError:
         return StartError(
             f"{name!r}: {where}", "check the spelling or give its path", exit_status=EXIT_NOT_FOUND
         )
-    if os.path.isdir(argv0):
+    if b"/" in argv0 and os.path.isdir(argv0):
         return StartError(
             f"{name!r} is a directory", "name a program", exit_status=EXIT_NOT_EXECUTABLE
         )
-    remedy = f"chmod +x {name}" if number == errno.EACCES else "run it without sentinel to compare"
+    remedy = (
+        f"chmod +x {name!r}" if number == errno.EACCES else "run it without sentinel to compare"
+    )
     return StartError(
         f"{name!r} cannot be executed: {os.strerror(number)}",
         remedy,
