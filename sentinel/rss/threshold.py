@@ -293,5 +293,7 @@ class Threshold:
             return False
         if age >= max(ROUTINE, known.cost * ROUTINE_SHARE):
             return True
-        trusts = [bar.trusts(tally, known, self._drift) for bar in self._bars]
+        # From the wall there is no way back, so nothing about it is left to be known.
+        open_bars = [bar for bar in self._bars if bar is self._soft or not bar.crossed]
+        trusts = [bar.trusts(tally, known, self._drift) for bar in open_bars]
         return any(trusted is not None and age >= trusted for trusted in trusts)

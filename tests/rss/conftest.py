@@ -1,0 +1,39 @@
+"""What the tests of the rss backend share."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from sentinel.linux.libc import become_subreaper
+from sentinel.rss.procfs import Proc
+from tests.victims.running import wait_until
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@pytest.fixture
+def subreaper() -> Iterator[None]:
+    """Adopt orphans for the time of a test, at the end of which everybody must be dying."""
+    become_subreaper()
+    yield
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    try:
+        wait_until("all children to end", reaped_all, patience=5)
+    finally:
+        for pid in Proc().children(os.getpid()) or ():
+            os.kill(pid, signal.SIGKILL)
+
+
+def reaped_all() -> bool:
+    """Take in every child that has ended; whether there is none left."""
+    try:
+        while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
+            pass
+    except ChildProcessError:
+        return True
+    return False
