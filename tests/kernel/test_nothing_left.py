@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -116,6 +117,28 @@ def test_after_sentinels_own_sigkill_the_next_start_sweeps(point: str, tmp_path:
         assert (ended.verdict, ended.status) == ("exited", 0)
         assert leaves() == []
         assert not any(alive(pid) for pid in inside)
+
+
+@pytest.mark.limit(120)
+def test_sigkill_at_any_of_many_moments() -> None:
+    """Guards killed 10 ms apart, from before the leaf to after a kill: one start clears all."""
+    options = ["--limit", "16M", "--grace", "100ms"]
+    words = victim_words("leak", "rate=80M", "max=24M", "term=ignore", "seconds=60")
+    began = time.monotonic()
+    due = [(began + 0.010 * nth, guard(options, words)) for nth in range(40)]
+    for moment, process in due:
+        while time.monotonic() < moment:
+            time.sleep(0.001)
+        process.kill()
+    for _, process in due:
+        process.communicate(timeout=60)
+    inside = [pid for leaf in leaves() for pid in members(leaf)]
+    assert inside
+    done = guard(LIMIT, ["true"])
+    assert done.communicate(timeout=60) == ("", "")
+    assert done.returncode == 0
+    assert leaves() == []
+    assert not any(alive(pid) for pid in inside)
 
 
 def test_the_direct_child_gets_the_signal_when_sentinel_dies(tmp_path: object) -> None:
