@@ -50,7 +50,7 @@ def saw(low: int, high: int, rate: float) -> Program:
     def tooth(leaf: Leaf) -> None:
         if leaf.anon + per_tick(rate) > high:
             leaf.anon = low
-        leaf.charge(anon=per_tick(rate))
+        leaf.charge(anon=min(per_tick(rate), high - leaf.anon))
 
     return tooth
 
