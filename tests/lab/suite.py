@@ -71,12 +71,14 @@ def _prepared(wanted: list[str]) -> bool:
     """
     for package in ("sentinel", "tests"):
         compileall.compile_dir(os.path.join(ROOT, package), quiet=2)
-    subprocess.run([sys.executable, "-m", "tests.victims.build"], cwd=ROOT, check=True)
-    argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", *wanted]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        print(done.stdout + done.stderr, file=sys.stderr)
-    return done.returncode == 0
+    for argv in (("tests.victims.build",), ("pytest", "--collect-only", "-q", *wanted)):
+        done = subprocess.run(
+            [sys.executable, "-m", *argv], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            print(done.stdout + done.stderr, file=sys.stderr)
+            return False
+    return True
 
 
 def _natively(wanted: list[str]) -> bool:
