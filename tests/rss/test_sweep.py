@@ -77,10 +77,8 @@ def test_kills_what_is_recorded(place: Place) -> None:
     with orphan("stubborn", "term=ignore") as found:
         found.wait_start("ready")
         path = left_behind(place, identity(found.pid))
-        with swept(place) as (sweep, loop):
-            assert found.wait_end() == -signal.SIGKILL
-            assert loop.wait(loop.now() + 10) == {sweep}
-            assert sweep.turn()
+        finish(place)
+        assert found.wait_end() == -signal.SIGKILL
         assert not path.exists()
 
 
