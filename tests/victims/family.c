@@ -54,6 +54,8 @@ void mode_daemon(void) {
     const char *does = text_option("does", "hold"), *next = text_option("then", "hold");
     bool stubborn = number_option("stubborn", 0);
     size_t size = size_option("size", "0");
+    int up[2]; /* closes when the daemon is what it is to be: `ready` is said after that */
+    if (pipe2(up, O_CLOEXEC)) fail(1, "a pipe: %s", strerror(errno));
     frame_begin();
     pid_t middle = fork_child();
     if (middle == 0) {
@@ -67,9 +69,15 @@ void mode_daemon(void) {
         char text[32];
         int length = snprintf(text, sizeof text, "%d\n", (int)getpid());
         if (pidfile) write_file(pidfile, text, length);
+        close(up[0]);
+        close(up[1]);
         then(does);
     }
+    close(up[1]);
     waitpid(middle, NULL, 0);
+    ssize_t closed = read(up[0], &(char){0}, 1);
+    close(up[0]);
+    if (closed) fail(1, "the daemon wrote to the pipe");
     spare_children();
     say("ready pid=%d", (int)getpid());
     then(next);
