@@ -184,14 +184,16 @@ class RssEnclosure:
         self._killed = True
         began = self._clock()
         killed: set[Identity] = set()
+        complete = False
         while True:
-            complete = self._family.walk()
+            # Those known first: while a walk goes on they would fork.
             fresh = [m.identity for m in self._family.alive() if m.identity not in killed]
             for identity in fresh:
                 kill_identity(identity)
             killed.update(fresh)
             if (complete and not fresh) or self._clock() - began > MOST_KILLING:
                 return len(killed)
+            complete = self._family.walk()
 
     def is_empty(self) -> bool:
         """Whether nobody of the family lives: the kernel's word where it is enough, else a walk."""
