@@ -17,8 +17,9 @@ from sentinel.model.spec import Count, Limits
 from sentinel.rss.family import Family
 from sentinel.rss.meter import Surveyor, Tallier
 from sentinel.rss.procfs import Proc
+from sentinel.rss.readings import Survey, Tally
 from sentinel.rss.record import Notebook
-from sentinel.rss.threshold import SLOWEST, Survey, Tally, Threshold
+from sentinel.rss.threshold import SLOWEST, Threshold
 
 if TYPE_CHECKING:
     from sentinel.rss.aid import Aid
