@@ -6,16 +6,23 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sentinel.enclosure import Enclosure, Sweep, Waiter
+from sentinel.guard.evidence import Evidence
 from sentinel.guard.journal import Journal, Listener
 from sentinel.linux.process import Child, ChildReport
-from sentinel.linux.signals import Received, is_forwarded, means_now
+from sentinel.linux.signals import (
+    Received,
+    is_forwarded,
+    is_key,
+    may_be_for_group,
+    means_now,
+)
 from sentinel.model.actions import Action, Arm, Disarm, Do
 from sentinel.model.errors import SentinelError
 from sentinel.model.events import ELAPSED, Event, Happening, Timer
-from sentinel.model.outcome import Outcome, Reaction, Signalled, exit_status
-from sentinel.model.snapshot import Reading
+from sentinel.model.outcome import Outcome, exit_status
+from sentinel.model.signals import SIGCONT
 from sentinel.model.spec import Command, RunSpec
-from sentinel.policy.escalation import STOPPING, Escalation, State
+from sentinel.policy.escalation import STOPPING, Escalation
 
 RETRY_AFTER = 0.5
 """Seconds between two kills of an enclosure that does not get empty."""
@@ -47,7 +54,7 @@ class Guardian:
         self._look_at: float | None = None
         self._main: Child | None = None
         self._main_end_told = False
-        self._evidence = _Evidence()
+        self._evidence = Evidence()
         self.outcome: Outcome | None = None
 
     def start(self, spawn: Spawn, clock: Callable[[], float]) -> None:
@@ -173,20 +180,44 @@ class Guardian:
         """Whether `pid` is the living main process."""
         return self._main is not None and self._main.status is None and self._main.pid == pid
 
+    def is_stopped(self) -> bool:
+        """Whether the main process is stopped at this moment."""
+        return self._main is not None and self._main.is_stopped()
+
+    def rests(self) -> bool:
+        """Whether the main process is stopped by a stop that was told before."""
+        return self._main is not None and self._main.rests()
+
     def go_on(self) -> None:
         """Continue the command after Sentinel itself was continued."""
         if self._main is not None:
             self._main.go_on()
 
-    def take(self, received: Received, now: float) -> None:
-        """A signal was sent to Sentinel: forward it, or hurry a stop that is under way."""
+    def take(self, received: Received, now: float, *, early: bool = False) -> None:
+        """A signal was sent to Sentinel: forward it, or hurry a stop that is under way.
+
+        `early`: before the command was started. A process of the run that signals its own
+        group (`trap 'kill 0' TERM`) reached the command by itself, and hurries nobody.
+        """
+        if is_key(received):
+            self._evidence.keys.add(received.number)
+        if received.number == SIGCONT:
+            self.go_on()
+        if self._main is None or not is_forwarded(received, early=early):
+            return
+        within = self._main.begot(received.pid)
         if self.stopping and means_now(received):
-            self._evidence.hurried_by = f"uid {received.uid}"
-            detail = f"signal {received.number} from pid {received.pid}"
-            self._feed(Event(Happening.KILL_REQUESTED, detail=detail), now)
-        elif is_forwarded(received) and self._main is not None:
-            self._evidence.forwarded = received
+            if not within:
+                self._hurry(received, now)
+        elif not (within and may_be_for_group(received)):
+            if not received.by_kernel:
+                self._evidence.forwarded = received
             self._main.send(received.number)
+
+    def _hurry(self, received: Received, now: float) -> None:
+        self._evidence.hurried_by = f"uid {received.uid}"
+        detail = f"signal {received.number} from pid {received.pid}"
+        self._feed(Event(Happening.KILL_REQUESTED, detail=detail), now)
 
     def abandon(self) -> None:
         """Sentinel itself failed: leave nothing alive and nothing behind."""
@@ -220,44 +251,5 @@ class Guardian:
             elapsed=now - self._journal.began,
             unenforced=self._enclosure.unenforced,
             exit_status=exit_status(verdict, status, preserve=self.spec.preserve_status),
+            interrupted_by=evidence.interrupted_by(verdict, status),
         )
-
-
-class _Evidence:
-    """What the outcome will quote."""
-
-    def __init__(self) -> None:
-        self.trigger: Reading | None = None
-        self._crossing: Event | None = None
-        self.asked_at: float | None = None
-        self.killed_at: float | None = None
-        self.killed = 0
-        self.forwarded: Received | None = None
-        self.hurried_by = ""
-
-    def see(self, before: State, event: Event) -> None:
-        """Keep the reading that showed the crossing which is acted upon."""
-        crossing = event.what in (Happening.SOFT_CROSSED, Happening.HARD_CROSSED)
-        if crossing and before not in STOPPING and event.reading is not None:
-            self.trigger = event.reading
-            self._crossing = event
-
-    def reaction(self) -> Reaction:
-        """How long it took from the crossing to the polite signal."""
-        if self._crossing is None or self.asked_at is None:
-            return Reaction()
-        since = (self._crossing.first_event, self._crossing.first_over)
-        return Reaction(*(None if at is None else self.asked_at - at for at in since))
-
-    def grace_used(self, now: float) -> float | None:
-        """Seconds from the first polite signal to the kill, or to the end; None: nobody asked."""
-        if self.asked_at is None:
-            return None
-        return (self.killed_at or now) - self.asked_at
-
-    def asked_by(self, status: object) -> str:
-        """Who sent the signal that ended the command, when it came through Sentinel."""
-        sent = self.forwarded
-        if sent is not None and isinstance(status, Signalled) and status.signal == sent.number:
-            return f"pid {sent.pid}, uid {sent.uid}"
-        return self.hurried_by

@@ -127,6 +127,8 @@ class Outcome(NamedTuple):
     unenforced: tuple[str, ...] = ()
     failure: str = ""
     exit_status: int = 0
+    interrupted_by: int | None = None
+    """The signal of a key (INT of Ctrl-C, QUIT) that ended the command; None: no key did."""
 
 
 def exit_status(verdict: Verdict, status: CommandStatus | None, *, preserve: bool) -> int:
