@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable, Iterator
 from sentinel.linux.kinship import Identity
 from sentinel.rss.procfs import DEAD, Proc
 
-WALK_SHARE = 100
-"""Walking is held to 1 % of a core: it is not repeated sooner than this many times its length."""
+WALK_SHARE = 200
+"""Walking is held to 0.5 % of a core: it is not repeated sooner than this many times its length."""
 EAGER_SHARE = 10
 MOST_ROUNDS = 10
 SLOWEST_WALK = 0.5

@@ -203,7 +203,7 @@ def test_walks_every_half_second(mock: MockProc) -> None:
 
 @pytest.mark.pure
 def test_walking_is_paid_for(mock: MockProc) -> None:
-    """A walk that took 10 ms is not repeated for a second, or 0.1 s when it matters."""
+    """A walk that took 10 ms is not repeated for two seconds, or 0.1 s when it matters."""
     clock = Clock()
     family = begun(mock, clock)
     clock.step = 0.01
