@@ -19,13 +19,15 @@ from sentinel.linux.signals import (
 from sentinel.model.actions import Action, Arm, Disarm, Do
 from sentinel.model.errors import SentinelError
 from sentinel.model.events import ELAPSED, Event, Happening, Timer
-from sentinel.model.outcome import Outcome, exit_status
+from sentinel.model.outcome import ASKED, Ledger, Outcome, exit_status
 from sentinel.model.signals import SIGCONT
 from sentinel.model.spec import Command, RunSpec
 from sentinel.policy.escalation import STOPPING, Escalation
 
 RETRY_AFTER = 0.5
 """Seconds between two kills of an enclosure that does not get empty."""
+LOOK_AGAIN_AFTER = 1.0
+"""Seconds between two looks while the watch fails."""
 GIVE_UP_AFTER = 10.0
 """Seconds of killing after which what is left is named instead (D state)."""
 
@@ -53,7 +55,7 @@ class Guardian:
         self._timers: dict[Timer, float] = {}
         self._look_at: float | None = None
         self._main: Child | None = None
-        self._main_end_told = False
+        self._main_end_told = self._blind = False
         self._evidence = Evidence()
         self.outcome: Outcome | None = None
 
@@ -101,15 +103,25 @@ class Guardian:
         main_ended = self._main is not None and self._main.status is not None
         due = self._look_at is not None and self._look_at <= now
         if self._enclosure in ready or due or (main_ended and not self._main_end_told):
-            look = self._enclosure.look(now)
-            self._look_at = look.again
-            yield from look.events
+            yield from self._look(now)
         if main_ended:
             if self._enclosure.is_empty():
                 yield Event(Happening.EMPTIED)
             elif not self._main_end_told:
                 yield Event(Happening.MAIN_EXITED)
             self._main_end_told = True
+
+    def _look(self, now: float) -> tuple[Event, ...]:
+        """Judge the memory. A watch that fails costs the command its guard, never its life."""
+        try:
+            look = self._enclosure.look(now)
+        except Exception as error:  # noqa: BLE001 - told once, and tried again at leisure
+            self._look_at = now + LOOK_AGAIN_AFTER
+            told, self._blind = self._blind, True
+            detail = f"the watch failed: {type(error).__name__}: {error}"
+            return () if told else (Event(Happening.DEGRADED, detail=detail),)
+        self._look_at = look.again
+        return look.events
 
     def _feed(self, event: Event, now: float) -> None:
         """Tell the policy, journal the news, perform what it orders."""
@@ -145,16 +157,16 @@ class Guardian:
         elif action is Do.ASK_TO_STOP:
             main_lives = self._main is not None and self._main.status is None
             plan = self.spec.stop
+            first, evidence.asked_at = evidence.asked_at is None, evidence.asked_at or now
             asked = enclosure.ask(plan.signal, main_only=plan.main_only and main_lives)
-            if asked or evidence.asked_at is None:
-                self._journal.note(now, "asked to stop", f"{asked} processes", evidence.trigger)
-            if evidence.asked_at is None:
-                evidence.asked_at = now
+            if asked or first:
+                self._journal.note(now, ASKED, f"{asked} asked", evidence.trigger)
         elif action is Do.KILL_ALL:
+            first, evidence.killed_at = evidence.killed_at is None, evidence.killed_at or now
             killed = enclosure.kill()
-            if evidence.killed_at is None:
-                evidence.killed_at, evidence.killed = now, killed
-                self._journal.note(now, "killed", f"{killed} processes")
+            if first:
+                evidence.killed = killed
+                self._journal.note(now, "killed", f"{killed} found alive")
         else:
             self._finish(now)
 
@@ -227,7 +239,10 @@ class Guardian:
 
     def _finish(self, now: float) -> None:
         status = self._main.status if self._main is not None else None
-        ledger = self._enclosure.close()
+        try:
+            ledger = self._enclosure.close()
+        except SentinelError as error:
+            ledger = Ledger(unremoved=str(error))
         self._timers.clear()
         self._look_at = None
         verdict = self._escalation.verdict(status)

@@ -59,6 +59,10 @@ def command_exit_status(status: CommandStatus | None) -> int:
     return status.code if isinstance(status, Exited) else 128 + status.signal
 
 
+ASKED = "asked to stop"
+"""The moment of the first polite signal, in the timeline."""
+
+
 class Moment(NamedTuple):
     """A line of the timeline: seconds since exec (negative before), what happened, details."""
 

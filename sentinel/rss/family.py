@@ -124,7 +124,7 @@ class Family:
         if forks is None:
             self._heard = None
             return
-        met = [self._meet(child, parent) for parent, child in forks if parent in self._members]
+        met = [self._meet(child, parent) for parent, child in forks if self._is_parent(parent)]
         self._heard = bool(self._heard) or bool(met)
 
     def walk(self) -> bool:
@@ -223,16 +223,20 @@ class Family:
                 except psutil.Error:
                     continue
         self._scanned = everybody
-        new = [pid for pid, parent in parents.items() if self._belongs(parent)]
+        new = [pid for pid, parent in parents.items() if self._is_parent(parent)]
         nobody = not new
         while new:
             for pid in new:
                 self._meet(pid, parents.pop(pid))
-            new = [pid for pid, parent in parents.items() if parent in self._members]
+            new = [pid for pid, parent in parents.items() if self._is_parent(parent)]
         return nobody
 
-    def _belongs(self, pid: int) -> bool:
-        return pid == self._own or pid in self._members
+    def _is_parent(self, pid: int) -> bool:
+        """Whether children of `pid` are the run's: it is us, or a member and no namesake of one."""
+        member = self._members.get(pid)
+        if member is not None:
+            member.refresh(self._proc)
+        return pid == self._own or (member is not None and not member.ended)
 
 
 def descendants(proc: Proc, pid: int) -> set[Identity]:

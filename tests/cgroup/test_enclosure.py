@@ -309,7 +309,7 @@ def test_the_gauge_flushes_before_it_reads(held: Held, cgroups: type[Cgroup]) ->
 
 @pytest.mark.parametrize(("threads", "tasks"), [("7\n", 1), ("7\n8\n9\n", 3), ("", 1 << 16)])
 def test_tasks_in_cgroups_inside_count_as_many(
-    held: Held, cgroups: type[Cgroup], threads: str, tasks: int
+    held: Held, cgroups: type[Cgroup], threads: str, tasks: int | None
 ) -> None:
     """A nested run moves everything into cgroups inside: unknown is not one."""
     held.fake.put(held.place, "cgroup.threads", threads)
