@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -9,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from sentinel.linux.kinship import Delivery
 from sentinel.linux.process import process_stat
+from sentinel.model.errors import SentinelError
 from sentinel.model.events import Happening
 from sentinel.model.outcome import Survivor
 from sentinel.model.spec import Count, Limits
+from sentinel.rss import enclosure as rss_enclosure
 from sentinel.rss.enclosure import RssEnclosure
 from sentinel.rss.procfs import Proc
 from tests.rss.held import MIB, Held, held
@@ -338,6 +342,35 @@ def test_stopped_main_is_not_gone() -> None:
         run.enclosure.reaped(run.main.pid)
         assert not run.enclosure.is_empty()
         assert run.enclosure.kill() == 1
+
+
+def test_what_cannot_be_killed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is not ours to signal, as a set-user-ID program is, is left behind by name."""
+    with held(started("hold", "size=1M"), 64 * MIB) as run:
+        run.ready()
+        with monkeypatch.context() as patch:
+            patch.setattr(rss_enclosure, "kill_identity", lambda _: Delivery.REFUSED)
+            assert run.enclosure.kill() == 1
+            assert not run.enclosure.is_empty()
+        name = os.path.basename(victim())[:15]
+        assert run.close().left_behind == (Survivor(run.main.pid, name, "S"),)
+
+
+def test_refuses_to_guard_blindly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where /proc says nothing, or orphans cannot be adopted, no run is begun."""
+    with monkeypatch.context() as patch:
+        patch.setattr(rss_enclosure, "become_subreaper", not_permitted)
+        with pytest.raises(SentinelError, match="cannot become a subreaper: Operation not perm"):
+            RssEnclosure(Limits(64 * MIB, None))
+    monkeypatch.setattr(Proc, "statm", lambda _self, _pid: None)
+    with pytest.raises(SentinelError) as caught:
+        RssEnclosure(Limits(64 * MIB, None))
+    assert caught.value.remedy == "mount it: mount -t proc proc /proc"
+
+
+def not_permitted() -> None:
+    """Be a seccomp filter."""
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def test_wire_is_nothing() -> None:

@@ -230,6 +230,19 @@ def test_hears_of_forks(mock: MockProc) -> None:
 
 
 @pytest.mark.pure
+def test_hears_nothing_of_a_members_namesake(mock: MockProc) -> None:
+    """A fork of a process that got a dead member's number makes no member."""
+    family = begun(mock)
+    mock.children(MAIN, 101)
+    mock.process(101, start=200)
+    family.walk()
+    mock.process(101, start=201)
+    mock.process(102)
+    family.hear([(101, 102)])
+    assert pids(family) == [MAIN]
+
+
+@pytest.mark.pure
 def test_walks_on_what_it_hears(mock: MockProc) -> None:
     """While forks are told, strangers' forks cause no walk; when they are not, the pid does."""
     family = begun(mock)
