@@ -148,10 +148,9 @@ os.posix_spawn("/bin/sleep", ["sleep", "60"], {{}}, file_actions=actions)
     assert (run.close().peak_current or 0) > 120 * MIB
 
 
-def test_mapped_file_is_no_crossing(tmp_path: Path) -> None:
+def test_mapped_file_is_no_crossing(disk: Path) -> None:
     """A program that maps a file of four times its limit holds no working set of that size."""
-    file = tmp_path / "file"
-    with held(started("mmap", f"file={file}", "size=256M", "seconds=60"), 64 * MIB) as run:
+    with held(started("mmap", f"file={disk / 'file'}", "size=256M", "seconds=60"), 64 * MIB) as run:
         run.until("the file to be mapped", lambda: mapped(run) > 200 * MIB)
         settle(run, 1.2)
         assert run.events == []
@@ -163,9 +162,9 @@ def mapped(run: Held) -> int:
     return 0 if statm is None else statm.shared
 
 
-def test_mapped_file_counts_in_total(tmp_path: Path) -> None:
+def test_mapped_file_counts_in_total(disk: Path) -> None:
     """With `--count total` the same program is over its limit."""
-    argv = started("mmap", f"file={tmp_path / 'file'}", "size=256M", "seconds=60")
+    argv = started("mmap", f"file={disk / 'file'}", "size=256M", "seconds=60")
     with held(argv, 64 * MIB, counted=Count.TOTAL) as run:
         run.until("the crossing", lambda: run.told(Happening.SOFT_CROSSED))
         event = run.told(Happening.SOFT_CROSSED)

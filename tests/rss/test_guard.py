@@ -96,13 +96,27 @@ def test_hard_limit_kills_at_once(tmp_path: Path) -> None:
     assert found["command_status"] == {"signalled": signal.SIGKILL}
 
 
-def test_sharers_end_by_themselves(tmp_path: Path) -> None:
+def test_sharers_are_left_alone(tmp_path: Path) -> None:
     """Workers that share 200 MiB are not shot for the sum of their RSS."""
-    words = ("workers", "count=6", "size=200M", "seconds=3")
-    found = outcome(tmp_path, guarded(*words, limit="256M"))
-    assert found["verdict"] == "exited"
+    target = tmp_path / "outcome.json"
+    options = ["--json", str(target)]
+    argv = guarded("workers", "count=6", "size=200M", "term=default", limit="256M", options=options)
+    with running(argv) as guard:
+        guard.wait_start("ready")
+        seen = looks(guard.pid)
+        wait_until("more looks", lambda: looks(guard.pid) > seen + 5)
+        os.kill(guard.pid, signal.SIGTERM)
+        assert guard.wait_end() == 128 + signal.SIGTERM
+    found = json.loads(target.read_text())
+    assert found["verdict"] == "signalled"
     assert found["peak"]["current"] > 1200 << 20
     assert found["peak"]["working_set"] < 256 << 20
+
+
+def looks(pid: int) -> int:
+    """How often `pid` has gone to sleep: the guard looks once each time."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.rpartition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
 def test_short_commands_leave_no_record(tmp_path: Path) -> None:
