@@ -21,6 +21,8 @@ from sentinel.rss.procfs import DEAD, Proc
 WALK_SHARE = 200
 """Walking is held to 0.5 % of a core: it is not repeated sooner than this many times its length."""
 EAGER_SHARE = 10
+HASTY_SHARE = 20
+"""Half a second is long enough to miss a new member, if walking then costs no more than 5 %."""
 MOST_ROUNDS = 10
 SLOWEST_WALK = 0.5
 """Seconds after which a walk is made although nothing seems to have been forked."""
@@ -107,8 +109,9 @@ class Family:
 
         /proc/loadavg tells the last pid given out here: while it stands still, nobody is new.
         """
-        share = EAGER_SHARE if eager else WALK_SHARE
-        if now < self._walked + self._walk_cost * share:
+        cost = self._walk_cost
+        rest = min(cost * WALK_SHARE, max(SLOWEST_WALK, cost * HASTY_SHARE))
+        if now < self._walked + (cost * EAGER_SHARE if eager else rest):
             return
         newest, forked = self._newest, self._heard
         if forked is None:

@@ -90,6 +90,7 @@ def test_workers_that_share_are_spared() -> None:
     """Eight workers that share 100 MiB, 900 MiB of RSS in all, are no crossing of 150 MiB."""
     with held(started("workers", "count=8", "size=100M"), 150 * MIB) as run:
         run.ready()
+        assert len(run.enclosure.survivors()) == 9
         settle(run, 1.5)
         assert run.events == []
     ledger = run.close()
