@@ -18,7 +18,7 @@ class Evidence:
         self._crossing: Event | None = None
         self.asked_at: float | None = None
         self.killed_at: float | None = None
-        self.killed = 0
+        self.killed: int | None = None
         self.forwarded: Received | None = None
         self.hurried_by = ""
         self.keys: set[int] = set()

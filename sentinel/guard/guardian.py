@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from sentinel.enclosure import Enclosure, Sweep, Waiter
@@ -63,12 +64,16 @@ class Guardian:
         """Start the command inside the enclosure. Raises StartError, after which it is closed."""
         try:
             self._main = spawn(self.spec.command, self._enclosure.enter, self.spec.stop.signal)
-        except SentinelError:
+        except BaseException:
             self._enclosure.close()
             raise
         now = clock()
         self._journal.begin(now)
-        self._enclosure.adopt(self._main, self._waiter, now)
+        try:
+            self._enclosure.adopt(self._main, self._waiter, now)
+        except BaseException:
+            self.abandon()  # a command that nobody watches must not go on
+            raise
         where = f" in {self._enclosure.where}" if self._enclosure.where else ""
         self._feed(Event(Happening.STARTED, detail=f"pid {self._main.pid}{where}"), now)
 
@@ -91,6 +96,8 @@ class Guardian:
 
     def turn(self, now: float, ready: set[object]) -> None:
         """Take in what is ready and what is due."""
+        if self.done:
+            return
         for event in self._collect(now, ready):
             self._feed(event, now)
         for timer, due in sorted(self._timers.items(), key=lambda item: item[1]):
@@ -162,9 +169,9 @@ class Guardian:
             if asked or first:
                 self._journal.note(now, ASKED, f"{asked} asked", evidence.trigger)
         elif action is Do.KILL_ALL:
-            first, evidence.killed_at = evidence.killed_at is None, evidence.killed_at or now
+            evidence.killed_at = evidence.killed_at or now
             killed = enclosure.kill()
-            if first:
+            if evidence.killed is None:  # the first that was not refused
                 evidence.killed = killed
                 self._journal.note(now, "killed", f"{killed} found alive")
         else:
@@ -182,8 +189,10 @@ class Guardian:
 
     def child_changed(self, report: ChildReport) -> bool:
         """Take in the end of a child; whether it was the main process."""
+        if self.done or report.status is None:
+            return False
         self._enclosure.reaped(report.pid)
-        if self._main is None or report.pid != self._main.pid or report.status is None:
+        if self._main is None or report.pid != self._main.pid:
             return False
         self._main.status = report.status
         return True
@@ -209,7 +218,8 @@ class Guardian:
         """A signal was sent to Sentinel: forward it, or hurry a stop that is under way.
 
         `early`: before the command was started. A process of the run that signals its own
-        group (`trap 'kill 0' TERM`) reached the command by itself, and hurries nobody.
+        group (`trap 'kill 0' TERM`) reached the command by itself, and hurries nobody; nor
+        does a sender who is gone, because it may have been one.
         """
         if is_key(received):
             self._evidence.keys.add(received.number)
@@ -219,7 +229,7 @@ class Guardian:
             return
         within = self._main.begot(received.pid)
         if self.stopping and means_now(received):
-            if not within:
+            if within is False:
                 self._hurry(received, now)
         elif not (within and may_be_for_group(received)):
             if not received.by_kernel:
@@ -234,8 +244,10 @@ class Guardian:
     def abandon(self) -> None:
         """Sentinel itself failed: leave nothing alive and nothing behind."""
         if self.outcome is None:
-            self._enclosure.kill()
-            self._enclosure.close()
+            with suppress(SentinelError):
+                self._enclosure.kill()
+            with suppress(SentinelError):
+                self._enclosure.close()
 
     def _finish(self, now: float) -> None:
         status = self._main.status if self._main is not None else None
@@ -262,7 +274,7 @@ class Guardian:
             grace_used=evidence.grace_used(now),
             wall_in_grace=self._escalation.wall_in_grace,
             asked_by=evidence.asked_by(status),
-            survivors_killed=evidence.killed,
+            survivors_killed=evidence.killed or 0,
             elapsed=now - self._journal.began,
             unenforced=self._enclosure.unenforced,
             exit_status=exit_status(verdict, status, preserve=self.spec.preserve_status),

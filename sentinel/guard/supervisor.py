@@ -111,7 +111,7 @@ class _Supervisor:
             guardian.turn(now, ready)
         for sweep in self._sweeps:
             if sweep in ready:
-                sweep.turn()
+                _advance(sweep)
 
     def _take_signals(self, now: float) -> list[Received]:
         """Hand out what Sentinel was sent; all of it."""
@@ -143,12 +143,20 @@ class _Supervisor:
     def _end_sweeps(self) -> None:
         """Finish clearing, within the deadline; the rest is for the next start."""
         deadline = self._loop.now() + SWEEP_DEADLINE
-        unfinished = [sweep for sweep in self._sweeps if not sweep.turn()]
+        unfinished = [sweep for sweep in self._sweeps if not _advance(sweep)]
         while unfinished and self._loop.now() < deadline:
             self._loop.wait(deadline)
-            unfinished = [sweep for sweep in unfinished if not sweep.turn()]
+            unfinished = [sweep for sweep in unfinished if not _advance(sweep)]
         for sweep in self._sweeps:
             sweep.close()
+
+
+def _advance(sweep: Sweep) -> bool:
+    """Turn `sweep`; whether it is done. A dead run's remains must not cost a living one."""
+    try:
+        return sweep.turn()
+    except SentinelError:
+        return True
 
 
 def _failed(launch: Launch, error: SentinelError) -> Outcome:

@@ -2,8 +2,9 @@
 
 Who has inherited the writing end of a pipe is inside. So membership, emptiness (end of file, which
 epoll tells) and the indifference to zombies are the kernel's own, and the contract suite shows
-that this fake holds and ends its processes as the real backends do. Only a process that closes
-descriptors it does not know escapes it; none of the victims does.
+that this fake holds and ends its processes as the real backends do. It has two limits: a process
+that closes descriptors it does not know escapes it (none of the victims does), and it is too slow
+for a churn, in which nobody lives for longer than a walk through /proc takes.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ class FakeEnclosure:
         """Let go of our own end, so that the last member's end is the end of file."""
         self._do("adopt")
         self._main, self._waiter, self._began = main, waiter, now
+        if self._member < 0:
+            raise AssertionError("adopted twice")
         os.close(self._member)
         self._member = -1
         waiter.watch(self._alive, self)

@@ -15,6 +15,7 @@ from tests.contract.kinds import ENCLOSURES
 from tests.contract.stage import Heard, Stage
 from tests.victims.build import victim
 
+REAL = [ENCLOSURES["rss"], ENCLOSURES["cgroup"]]
 APART = [ENCLOSURES["fake"], ENCLOSURES["cgroup"]]
 TERM, KILL, USR1 = signal.SIGTERM, signal.SIGKILL, signal.SIGUSR1
 POLITELY = [Heard("TERM", 1), Heard("CONT", 1)]
@@ -180,7 +181,6 @@ CROWDS = {
     "stopped": ("stopped", "count=3"),
     "stubborn": ("stubborn", "count=3", "term=ignore"),
     "forks": ("forks", "count=60"),
-    "churn": ("churn", "width=3"),
     "daemon": ("daemon", "stubborn=1", "then=hold"),
 }
 
@@ -198,6 +198,16 @@ def test_killing_empties(stage: Stage, name: str) -> None:
     assert stage.main.status == Signalled(KILL)
     assert stage.living() == set()
     assert not [pid for pid in inside if stage.state(pid) not in {"", "Z"}]
+
+
+@pytest.mark.parametrize("make", REAL, indirect=True)
+def test_killing_ends_a_churn(stage: Stage) -> None:
+    """No pid lives longer than it takes to list it: the real backends outrun even that."""
+    stage.start(victim(), "churn", "width=3")
+    stage.ready()
+    stage.enclosure.kill()
+    stage.emptied()
+    assert stage.living() == set()
 
 
 def test_a_kill_says_how_many_there_were(stage: Stage) -> None:
