@@ -105,7 +105,7 @@ def lines(found: dict[str, tuple[float, ...]]) -> tuple[Line, ...]:
 
 def measure(site: Site) -> tuple[Line, ...]:
     """Ten rounds."""
-    contestants = {
+    contestants: dict[str, Callable[[], float]] = {
         NAME: partial(ours, 4.0 if site.slow else 1.5),
         LOOP: by_hand(pid_by_pid),
         BY_HAND: by_hand(at_once),
