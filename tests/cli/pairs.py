@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -38,7 +40,7 @@ def run(argv: Sequence[str | bytes], **popen: Any) -> Done:
 def alike(argv: Sequence[str | bytes], **popen: Any) -> Done:
     """What `argv` does, which must be the same with Sentinel and without."""
     plain, guarded = run(argv, **popen), run([*GUARDED, *argv], **popen)
-    assert guarded == plain, f"guarded: {guarded}\nplain:   {plain}"
+    assert guarded == plain
     return guarded
 
 
@@ -46,13 +48,22 @@ OURS = ("pid", "ppid", "cgroup", "oom_score_adj", "parent_death_signal")
 """What a guarded command may see otherwise than without Sentinel."""
 
 
-def state(prepare: Callable[[], None] | None, *words: bytes, **popen: Any) -> dict[str, Any]:
+def state(
+    prepare: Callable[[], object] | None = None, *words: bytes, **popen: Any
+) -> dict[str, Any]:
     """What a command is born with after `prepare`, which must be the same with Sentinel."""
-    argv = [victim().encode(), b"state", *words]
-    found = [
-        json.loads(run([*guard, *argv], preexec_fn=prepare, **popen).stdout)
+    argv = [os.fsencode(victim()), b"state", *words]
+    plain, guarded = (
+        parse_state(run([*guard, *argv], preexec_fn=prepare, **popen).stdout)
         for guard in ([], GUARDED)
-    ]
-    plain, guarded = ({k: v for k, v in one.items() if k not in OURS} for one in found)
+    )
     assert guarded == plain
-    return dict(guarded)
+    return guarded
+
+
+def parse_state(text: bytes) -> dict[str, Any]:
+    """What `victim state` wrote, but for what is ours, and for the inodes of our pipes."""
+    found: dict[str, Any] = json.loads(text)
+    for one in found["fds"].values():
+        one["target"] = re.sub(rb":\[\d+\]", b"", bytes.fromhex(one["target"]))
+    return {key: value for key, value in found.items() if key not in OURS}

@@ -228,7 +228,7 @@ def alike(scenario: Callable[[Shell], T], guard: str = GUARD) -> T:
         expected = scenario(plain)
     with shell(guard) as guarded:
         found = scenario(guarded)
-        assert found == expected, f"guarded: {found!r}\nplain:   {expected!r}"
+        assert found == expected
     return found
 
 
