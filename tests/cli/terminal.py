@@ -22,7 +22,7 @@ from tests.victims.build import victim
 
 SENTINEL = os.path.join(os.path.dirname(sys.executable), "sentinel")
 GUARD = f"{SENTINEL} exec -q --"
-PATIENCE = 5.0
+PATIENCE = 30.0
 """Seconds for what should happen at once."""
 PROMPT = "ready$ "
 ENVIRONMENT = {

@@ -23,7 +23,7 @@ from tests.victims.running import Victim
 
 GUARDS = pytest.mark.parametrize("guard", [[], GUARDED], ids=["plain", "guarded"])
 """For what must come true, by itself, in both cases."""
-STOPPING = [SENTINEL, "exec", "-q", "--timeout", "200ms", "--grace", "60s", "--"]
+STOPPING = [SENTINEL, "exec", "-q", "--timeout", "500ms", "--grace", "60s", "--"]
 """A stop is under way soon, and there is time to look at it."""
 
 
@@ -135,6 +135,29 @@ def test_a_key_does_not_hurry_a_stop() -> None:
         os.kill(opened.pid, signal.SIGUSR1)  # Sentinel has read the key before
         assert heard(opened) == ("USR1", 1, False)
         os.kill(opened.pid, signal.SIGTERM)
+        assert opened.wait() == 124
+
+
+def test_all_is_said_before_sentinel_ends_by_the_key(tmp_path: Path) -> None:
+    """The line and the document are complete, and the document has the status of a shell."""
+    target = tmp_path / "outcome"
+    words = [SENTINEL, "exec", "--json", str(target), "sh", "-c", "echo begun; exec sleep 60"]
+    with terminal(words) as opened:
+        opened.expect("begun\r\n")
+        opened.press("\x03")
+        opened.expect("sentinel: sh: signalled: ended by SIGINT\r\n")
+        assert opened.wait() == -signal.SIGINT
+    document = json.loads(target.read_bytes())
+    assert (document["verdict"], document["exit_status"]) == ("signalled", 130)
+    assert document["command_status"] == {"signalled": signal.SIGINT}
+
+
+def test_a_stop_of_ours_that_the_key_ended_is_still_a_stop_of_ours() -> None:
+    """Ctrl-C during the grace ends the command: 124, because the timeout was the cause."""
+    script = "trap 'echo asked' TERM; while :; do sleep 0.05; done"
+    with terminal([*STOPPING, "sh", "-c", script]) as opened:
+        opened.expect("asked\r\n")
+        opened.press("\x03")
         assert opened.wait() == 124
 
 

@@ -78,7 +78,7 @@ def limiting(which: int, soft: int, hard: int | None = None) -> Callable[[], Non
 
 
 LIMITS = {
-    "few descriptors": (resource.RLIMIT_NOFILE, 10),
+    "few descriptors": (resource.RLIMIT_NOFILE, 16),
     "little address space": (resource.RLIMIT_AS, 48 << 20),
     "little data": (resource.RLIMIT_DATA, 32 << 20),
     "no core": (resource.RLIMIT_CORE, 0),
