@@ -88,22 +88,17 @@ def many_statuses(which: str) -> list[int]:
 
 PATIENT = "trap go=1 USR1"
 WAITS = "until [ $go ]; do sleep 0.01; done"
-KILLS_ITS_GROUP = f"""
-{PATIENT}
-handle() {{ trap : TERM; $1; echo asked; {WAITS}; echo cleaned; exit 5; }}
-helped() {{ sh -c 'kill 0; sleep 60'; }}
-"""
 
 
-@pytest.mark.parametrize("how", ["kill 0", "helped"])
-def test_a_handler_that_signals_its_group_keeps_its_grace(how: str) -> None:
+def test_a_handler_that_signals_its_group_keeps_its_grace() -> None:
     """`trap 'kill 0' TERM`: what the run sends to its own group is no word to Sentinel."""
-    script = f"{KILLS_ITS_GROUP} trap 'handle \"{how}\"' TERM; echo begun; sleep 60 & wait; wait"
+    handler = f"trap : TERM; kill 0; echo asked; {WAITS}; echo cleaned; exit 5"
+    script = f"{PATIENT}; trap '{handler}' TERM; sleep 60 & wait; wait"
     with started([*STOPPING, "sh", "-c", script]) as one:
         one.wait_start("asked")
         os.kill(one.pid, signal.SIGUSR1)
         assert one.wait_end() == 124
-    assert one.lines == ["begun", "asked", "cleaned"]
+    assert one.lines == ["asked", "cleaned"]
 
 
 @GUARDS
