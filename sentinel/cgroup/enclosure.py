@@ -38,7 +38,7 @@ class CgroupEnclosure:
         self._cgroup = leaf.cgroup
         self._ancestry = Ancestry(leaf.cgroup.path)
         self._watch = LeafWatch(leaf.cgroup)
-        self._gauge = Gauge(leaf.cgroup)
+        self._gauge = Gauge(leaf.cgroup, limits)
         self._trigger = Trigger(limits.soft, os.cpu_count() or 1, limits.counted)
         self._oom = OomJudge()
         self._high = 0

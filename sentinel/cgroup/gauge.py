@@ -5,14 +5,20 @@ from __future__ import annotations
 from sentinel.cgroup import files
 from sentinel.cgroup.tree import Cgroup
 from sentinel.model.snapshot import Reading
+from sentinel.model.spec import Limits
+
+NEAR = 0.9
+"""Of the limit. Below it nobody asks for the slack that depends on the tasks."""
 
 
 class Gauge:
     """Takes readings of one cgroup and keeps the largest working set that it has seen."""
 
-    def __init__(self, cgroup: Cgroup) -> None:
-        """`cgroup` stays the caller's."""
+    def __init__(self, cgroup: Cgroup, limits: Limits) -> None:
+        """`cgroup` stays the caller's; `limits` say what need not be read."""
         self._cgroup = cgroup
+        self._swaps = limits.swap > 0
+        self._near = int(limits.soft * NEAR)
         self.largest_working_set: int | None = None
         self.last: Reading | None = None
 
@@ -30,7 +36,7 @@ class Gauge:
             return None
         current = int(current_text)
         stat = files.parse_memory_stat(stat_text)
-        swap = int(cgroup.read(files.MEMORY_SWAP_CURRENT) or 0)
+        swap = int(cgroup.read(files.MEMORY_SWAP_CURRENT) or 0) if self._swaps else 0
         working_set = files.working_set(current, stat, swap)
         self.largest_working_set = max(self.largest_working_set or 0, working_set)
         self.last = Reading(
@@ -39,8 +45,16 @@ class Gauge:
             working_set=working_set,
             anon=stat.anon,
             composition=files.composition(current, stat),
-            # None: all live in cgroups inside the leaf, a nested run's for one.
-            tasks=(cgroup.read(files.CGROUP_THREADS) or "").count("\n") or None,
+            tasks=self._tasks(max(working_set, files.non_file(current, stat))),
             non_file=files.non_file(current, stat),
         )
         return self.last
+
+    def _tasks(self, held: int) -> int | None:
+        """How many tasks there are, where it matters: near the limit.
+
+        None, too, when all live in cgroups inside the leaf, a nested run's for one.
+        """
+        if held < self._near:
+            return None
+        return (self._cgroup.read(files.CGROUP_THREADS) or "").count("\n") or None

@@ -17,6 +17,8 @@ _MEMBERLESS = (*_GONE, errno.EOPNOTSUPP, errno.ENAMETOOLONG)
 """A threaded cgroup cannot list processes: the nearest domain above it lists them. What lies
 deeper than a path can say is out of reach for everything but cgroup.kill."""
 _READ_BYTES = 1 << 16
+_SHORT = 2048
+"""Bytes; a page less the longest line."""
 
 
 class Cgroup:
@@ -196,8 +198,13 @@ def _rmdir(fd: int, path: str) -> str:
 
 
 def read_all(fd: int) -> str:
-    """The whole text of a freshly opened kernel file."""
+    """The whole text of a freshly opened kernel file.
+
+    A seq_file hands out a page at a time, so a short first read was all of it.
+    """
     chunks = []
     while chunk := os.read(fd, _READ_BYTES):
         chunks.append(chunk)
+        if len(chunks) == 1 and len(chunk) < _SHORT:
+            break
     return b"".join(chunks).decode(errors="replace")

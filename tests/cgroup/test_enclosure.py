@@ -21,6 +21,8 @@ from tests.cgroup.faketree import Tree
 
 MIB = 1 << 20
 LIMITS = Limits(soft=64 * MIB, hard=96 * MIB)
+SMALL = Limits(soft=0, hard=None)
+"""Any reading is near this limit, so that everything is read."""
 H = Happening
 
 
@@ -303,7 +305,7 @@ def test_the_gauge_flushes_before_it_reads(held: Held, cgroups: type[Cgroup]) ->
             text: str | None = super().read(name)
             return text
 
-    Gauge(Noting.open(str(held.place))).read(1.0)
+    Gauge(Noting.open(str(held.place)), SMALL).read(1.0)
     assert order[:3] == ["cpu.stat", "memory.current", "memory.stat"]
 
 
@@ -313,14 +315,22 @@ def test_tasks_in_cgroups_inside_are_unknown(
 ) -> None:
     """A nested run moves everything into cgroups inside: unknown is not one."""
     held.fake.put(held.place, "cgroup.threads", threads)
-    reading = Gauge(cgroups.open(str(held.place))).read(1.0)
+    reading = Gauge(cgroups.open(str(held.place)), SMALL).read(1.0)
     assert reading is not None
     assert reading.tasks == tasks
 
 
 def test_a_gauge_of_what_is_gone_reads_nothing(held: Held, cgroups: type[Cgroup]) -> None:
     """None, not zeros."""
-    gauge = Gauge(cgroups.open(str(held.place)))
+    gauge = Gauge(cgroups.open(str(held.place)), SMALL)
     (held.place / "memory.stat").unlink()
     assert gauge.read(1.0) is None
     assert gauge.largest_working_set is None
+
+
+def test_far_from_the_limit_the_tasks_are_not_counted(held: Held, cgroups: type[Cgroup]) -> None:
+    """A reading of a streaming command costs as little as can be: unknown, not 0."""
+    held.fake.put(held.place, "cgroup.threads", "7\n")
+    reading = Gauge(cgroups.open(str(held.place)), LIMITS).read(1.0)
+    assert reading is not None
+    assert reading.tasks is None
