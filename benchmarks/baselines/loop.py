@@ -29,6 +29,11 @@ class Looped(NamedTuple):
     lines: tuple[str, ...]
     peak: int
 
+    @property
+    def most(self) -> int:
+        """How much the command had at most, as far as anybody saw."""
+        return max(self.peak, self.struck_at or 0)
+
 
 class Loop:
     """The loop and its command, killed when the block ends before they do."""

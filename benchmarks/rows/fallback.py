@@ -63,7 +63,7 @@ def leak_lines(ours: tuple[Ended, ...], theirs: tuple[loop.Looped, ...]) -> tupl
             "rss: overshoot",
             Unit.FRACTION,
             Series(NAME, tuple(overshoot(ended.peak) for ended in ours)),
-            Series(loop.NAME, tuple(overshoot(looped.peak) for looped in theirs)),
+            Series(loop.NAME, tuple(overshoot(looped.most) for looped in theirs)),
             Target(Of.RATIO, THIRD),
         ),
     )

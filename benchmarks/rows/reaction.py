@@ -107,7 +107,7 @@ def reaction(ended: Ended, event_at: float | None) -> Reaction:
 def looped(speed: Speed, site: Site, phase: float) -> float:
     """The loop's turn, the leak begun `phase` of its interval late: its overshoot."""
     command = loop.late(phase, words(speed, site.path("reaction")))
-    return loop.run(LIMIT, command).peak / LIMIT - 1
+    return loop.run(LIMIT, command).most / LIMIT - 1
 
 
 def lines(
