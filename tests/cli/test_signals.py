@@ -221,7 +221,7 @@ class TestPid1:
     @pytest.mark.parametrize("sender", ["outside", "inside"])
     def test_a_signal_is_passed_on(self, sender: str) -> None:
         """From outside the namespace, and from the run itself, which knows PID 1 by name."""
-        sends = "(kill -TERM 1); " if sender == "inside" else ""
+        sends = "kill -TERM 1; " if sender == "inside" else ""
         script = f"trap 'exit 9' TERM; echo begun; {sends}{WAITS}"
         with started([*self.UNSHARE, *GUARDED, "sh", "-c", script]) as one:
             one.wait_start("begun")

@@ -121,15 +121,23 @@ def test_signals_are_ignored_and_blocked_as_for_the_caller(
 ) -> None:
     """And nothing is caught or pending."""
     found = state(ignoring(ignored, blocked))
-    assert int(found["SigIgn"], 16) == sum(1 << number - 1 for number in ignored)
-    assert int(found["SigBlk"], 16) == sum(1 << number - 1 for number in blocked)
+    assert signals_of(found["SigIgn"]) == sum(1 << number - 1 for number in ignored)
+    assert signals_of(found["SigBlk"]) == sum(1 << number - 1 for number in blocked)
+
+
+def signals_of(field: str) -> int:
+    """The set in a field of /proc/PID/status without 32 and 33, which are the C library's own.
+
+    Nobody can ask the library for those; make(1) has them ignored in what it starts.
+    """
+    return int(field, 16) & ~(3 << 31)
 
 
 def test_a_caller_that_ignores_sigpipe_is_the_one_exception() -> None:
     """Python has forgotten it: the command's SIGPIPE is default, so that pipelines end."""
     words = ["grep", "SigIgn", "/proc/self/status"]
     guarded = run([*GUARDED, *words], preexec_fn=ignoring(PYTHONS, []), restore_signals=False)
-    assert guarded.stdout == b"SigIgn:\t0000000000000000\n"
+    assert signals_of(guarded.stdout.decode().split()[1]) == 0
 
 
 def test_nohup() -> None:

@@ -219,6 +219,7 @@ def test_ends_of_every_kind_are_told_apart() -> None:
 def test_stops_are_told_with_their_signal() -> None:
     """And the process stays a child that can be continued, stopped again, and reaped."""
     with child() as pid:
+        os.setpgid(pid, pid)  # in an orphaned group a terminal's stops have no effect
         for number in (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN):
             os.kill(pid, number)
             assert collect(pid) == [ChildReport(pid, stopped_by=number)]
