@@ -222,11 +222,13 @@ def _shown(opened: Terminal) -> Iterator[Terminal]:
         opened.close()
 
 
-def alike(scenario: Callable[[Shell], T], guard: str = GUARD) -> T:
+def alike(
+    scenario: Callable[[Shell], T], guard: str = GUARD, env: Mapping[str, str] | None = None
+) -> T:
     """What `scenario` finds in a shell, which must be the same with `guard` and without."""
-    with shell("") as plain:
+    with shell("", env) as plain:
         expected = scenario(plain)
-    with shell(guard) as guarded:
+    with shell(guard, env) as guarded:
         found = scenario(guarded)
         assert found == expected
     return found

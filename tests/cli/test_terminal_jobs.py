@@ -12,6 +12,7 @@ from tests.cli.processes import pending, state
 from tests.cli.scenarios import BEGUN, interrupted_loop, stop_and_go_on
 from tests.cli.terminal import (
     GUARD,
+    PROMPT,
     SENTINEL,
     Shell,
     alike,
@@ -130,7 +131,38 @@ def test_sentinels_own_words_stop_nobody() -> None:
     with shell(LOUD) as bash:
         bash.run("stty tostop; $S sh -c 'exit 3' & leader=$!")
         bash.type("wait %1; echo status=$?")
+        bash.expect("sentinel: limit ")
         bash.expect("status=3\r\n")
+
+
+READS = """
+import os, signal
+signal.signal(signal.SIGCONT, lambda *_: os.write(1, b"cont\\n"))
+os.write(1, b"begun\\n")
+os.write(1, b"got " + os.read(0, 9))
+"""
+
+
+def test_a_job_that_the_shell_continues_is_continued_once() -> None:
+    """It stops again at once, because it reads in the background; Sentinel does not interfere."""
+
+    def scenario(bash: Shell) -> int:
+        bash.type('$S python3 -I -c "$READS"')
+        job = bash.foreground_job()
+        bash.press("\x1a")
+        bash.prompt()
+        for _ in range(5):
+            bash.type("bg")
+            bash.expect("cont\r\n")
+            bash.wait_for("the next stop", lambda: job.states() == "TT")
+        bash.type("fg")
+        bash.expect("cont\r\n")
+        bash.press("line\n")
+        bash.expect("got line\r\n")
+        bash.prompt()
+        return bash.text.count("\ncont\r\n") + bash.text.count(f"{PROMPT}cont\r\n")
+
+    assert alike(scenario, env={"READS": READS}) == 6
 
 
 def test_continuing_sentinel_alone_continues_the_command() -> None:
