@@ -18,7 +18,7 @@ from tests.lab import ROOT, LabError, capability, machine
 from tests.lab.kernels import KERNELS, missing_packages
 from tests.lab.reports import REPORTS, Counts, counts, report_path
 
-TIMEOUTS = {"6.1": 420, "6.12": 600}
+TIMEOUTS = {"6.1": 900, "6.12": 900}
 """Seconds that a kernel has for its boot and all of its tests."""
 
 LAST_WORDS = 45
