@@ -14,6 +14,8 @@ import os
 import signal
 import sys
 
+import sentinel.commands.exec
+import sentinel.rss.enclosure  # noqa: F401 - imported once here, not again in each child
 from sentinel.commands import main
 
 STOPS = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
@@ -36,8 +38,4 @@ def status_of(script: str) -> int:
 
 
 if __name__ == "__main__":
-    status_of("true")  # and what is imported late is imported in the child alone
-    from sentinel.commands import exec as _warm  # noqa: F401
-    from sentinel.rss import enclosure as _too  # noqa: F401
-
     print(json.dumps([status_of(script) for script in SCRIPTS[sys.argv[1]]]))
