@@ -424,15 +424,17 @@ def test_law_no_survey_while_the_tally_is_low(bounds: Limits, story: list[Step])
 def test_law_surveys_are_paid_for(bounds: Limits, story: list[Step]) -> None:
     """After a survey that was a false alarm, ten times its length must pass before the next."""
     last = None
-    alarmed = False
+    alarmed = told = False
     for seen, found, truth, confirmed in play(Threshold(bounds), story):
+        told = told and not found.cleared
         if truth is not None:
             if alarmed and last is not None:
                 assert seen.at - last.tally.at >= last.cost * URGENT_SHARE
             if last is not None:
-                alarmed = outgrown(bounds, seen, last) and not (
-                    confirmed.crossed or confirmed.walled or found.cleared
-                )
+                # Of a crossing that was told and stands, no growth is an alarm.
+                confirms = told or confirmed.crossed or confirmed.walled
+                alarmed = outgrown(bounds, seen, last) and not confirms
+            told = (told or confirmed.crossed) and not confirmed.cleared
             last = truth
 
 
@@ -440,9 +442,11 @@ def outgrown(bounds: Limits, seen: Tally, known: Survey) -> bool:
     """Whether growth since `known` is enough for a crossing of the soft limit."""
     before, now = known.tally, seen
     grown = max(0, now.anon - before.anon) + max(0, now.swap - before.swap)
+    most = now.anon + now.swap
     if bounds.counted is not Count.ANON:
         grown += max(0, now.shared - before.shared)
-    return known.value(bounds.counted) + grown > bounds.soft and now.resident > bounds.soft
+        most += now.shared
+    return min(most, known.value(bounds.counted) + grown) > bounds.soft
 
 
 @given(limits, steps)
