@@ -118,6 +118,7 @@ def test_after_sentinels_own_sigkill_the_next_start_sweeps(point: str, tmp_path:
         assert not any(alive(pid) for pid in inside)
 
 
+@pytest.mark.kernels("6.1")
 @pytest.mark.limit(120)
 def test_sigkill_at_any_of_many_moments() -> None:
     """Killed 20 ms later each time, from the leaf to after the kill: the next starts clear all."""
