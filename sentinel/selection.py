@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from sentinel.cgroup.allowance import Allowance, allowance
 from sentinel.cgroup.enclosure import CgroupEnclosure
+from sentinel.cgroup.ladder import find_place
 from sentinel.cgroup.leaf import make_leaf
-from sentinel.cgroup.placement import Refusal, find_place
+from sentinel.cgroup.placement import Refusal
 from sentinel.cgroup.sweep import LeafSweep
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Enclosure, Sweep
@@ -82,10 +83,9 @@ def _in_rss(spec: RunSpec, refusals: tuple[Refusal, ...]) -> Enclosed:
 
 
 def _explain(refusals: tuple[Refusal, ...]) -> tuple[str, str]:
-    """The reason and the remedy of the last step that was tried: the nearest to a place."""
-    if not refusals:
-        return "", ""
-    return refusals[-1].reason, refusals[-1].remedy
+    """The reason and the remedy of the last step that suits this place: the nearest to a leaf."""
+    suiting = [refusal for refusal in refusals if refusal.applies] or refusals[-1:]
+    return (suiting[-1].reason, suiting[-1].remedy) if suiting else ("", "")
 
 
 def _warn(unenforced: tuple[str, ...], who: str) -> tuple[str, ...]:

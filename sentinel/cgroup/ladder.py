@@ -1,0 +1,29 @@
+"""The ladder to a place for a leaf: its steps in order, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sentinel.cgroup.placement import Host, Refusal, Step, own_subtree
+from sentinel.cgroup.tree import Cgroup
+
+
+def _steps() -> Iterator[Step]:
+    """The steps in order; the module of each is imported when it is its turn."""
+    yield own_subtree
+    from sentinel.cgroup.namespace import namespace_root
+
+    yield namespace_root
+
+
+def find_place(
+    controllers: frozenset[str], host: Host | None = None
+) -> tuple[Cgroup | None, tuple[Refusal, ...]]:
+    """Climb the ladder: the first place for a leaf, and the refusals met on the way."""
+    refusals: list[Refusal] = []
+    for step in _steps():
+        place = step(host or Host(), controllers)
+        if isinstance(place, Cgroup):
+            return place, tuple(refusals)
+        refusals.append(place)
+    return None, tuple(refusals)
