@@ -5,6 +5,7 @@ CPU: the whole kernel (SMP, PSI, process events), about 16 times slower than nat
 user-mode Linux: three times slower, one CPU, no PSI, no process events.
 """
 
+import glob
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from tests.lab.workspace import locked
 
 BUSYBOX = "/bin/busybox"
 UML = "/usr/bin/linux.uml"
+UML_OVERLAY = "/usr/lib/uml/modules/*/kernel/fs/overlayfs/overlay.ko"
 QEMU = "/usr/bin/qemu-system-x86_64"
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 MKFS = "/sbin/mkfs.ext4"
@@ -81,7 +83,7 @@ def image(kernel: Kernel) -> Image:
     if lacking:
         raise LabError(f"kernel {kernel.name} needs {' '.join(lacking)}: run make lab-deps as root")
     if UML in kernel.programs:
-        return Image(UML, ())
+        return Image(UML, tuple(glob.glob(UML_OVERLAY)))
     with locked(HOME):
         package = newest(_kept()) or _download()
         return _unpacked(os.path.join(HOME, package))
