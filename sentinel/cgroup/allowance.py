@@ -25,7 +25,8 @@ def allowance(host: Host | None = None) -> Allowance:
     path = own_cgroup(host or Host())
     if isinstance(path, Refusal):
         return tightest
-    while os.path.exists(f"{path}/{files.MEMORY_MAX}"):
+    # Where the controller is not enabled, a limit above still counts.
+    while os.path.exists(f"{path}/{files.CGROUP_CONTROLLERS}"):
         for name in (files.MEMORY_MAX, files.MEMORY_HIGH):
             limit = _limit(path, name)
             if limit is not None and limit < tightest.size:

@@ -76,9 +76,10 @@ class CgroupEnclosure:
         reading = self._reading(now)
         if reading is None:
             self._blind = True
+            self._listen()
             return Look((Event(Happening.DEGRADED, None, "the leaf's memory cannot be read"),))
         finding = self._trigger.observe(reading, fresh=fresh)
-        self._obey(finding, now)
+        complaint = self._obey(finding, now)
         again = None if finding.again is None else now + finding.again
         if wall_again is not None:
             again = wall_again if again is None else min(again, wall_again)
@@ -93,17 +94,25 @@ class CgroupEnclosure:
             return Look((crossing,), again)
         if finding.cleared:
             return Look((Event(Happening.SOFT_CLEARED, reading),), again)
+        if complaint:
+            return Look((Event(Happening.DEGRADED, reading, complaint),), again)
         return Look(again=again)
 
-    def _obey(self, finding: Finding, now: float) -> None:
-        """Follow the trigger's wish for the wire, and sleep through events while it polls."""
-        if self._waiter is not None:
-            if finding.again is None:
-                self._watch.listen(self._waiter, self)
-            else:
-                self._watch.ignore(self._waiter)
+    def _obey(self, finding: Finding, now: float) -> str:
+        """Follow the trigger's wish for the wire, and sleep through events while it polls.
+
+        What stood in the way, or empty.
+        """
+        if finding.again is None:
+            self._listen()
+        elif self._waiter is not None:
+            self._watch.ignore(self._waiter)
         if finding.wire is not None:
-            self.set_wire(armed=finding.wire is Wire.ARM, now=now)
+            try:
+                self.set_wire(armed=finding.wire is Wire.ARM, now=now)
+            except KernelFileError as error:
+                return str(error)
+        return ""
 
     def _reading(self, now: float) -> Reading | None:
         try:
@@ -116,7 +125,11 @@ class CgroupEnclosure:
         del now
         limit = self._limits.soft if armed else None
         self._cgroup.write(files.MEMORY_HIGH, files.format_limit(limit))
-        if armed and self._waiter is not None:
+        if armed:
+            self._listen()
+
+    def _listen(self) -> None:
+        if self._waiter is not None:
             self._watch.listen(self._waiter, self)
 
     def ask(self, signal_number: int, *, main_only: bool) -> int:
@@ -150,17 +163,25 @@ class CgroupEnclosure:
     def _begin_stop(self) -> None:
         """From now on only an OOM at the wall is news; it wakes through the same file."""
         self._stopping = True
-        if self._waiter is not None:
-            self._watch.listen(self._waiter, self)
+        self._listen()
 
     def kill(self) -> int:
         """cgroup.kill (Linux 5.14): the whole subtree at once, fork storms included."""
         self._begin_stop()
-        found = len(self._cgroup.all_pids())
-        self._cgroup.write(files.CGROUP_KILL, "1")
-        if self._main is not None:
-            self._main.send(SIGKILL)  # root may have moved itself out
+        found = self._count_members()
+        try:
+            self._cgroup.write(files.CGROUP_KILL, "1")
+        finally:
+            if self._main is not None:
+                self._main.send(SIGKILL)  # root may have moved itself out
         return found
+
+    def _count_members(self) -> int:
+        """How many there are, for the report: not to know must not stop a kill."""
+        try:
+            return len(self._cgroup.all_pids())
+        except KernelFileError:
+            return 0
 
     def is_empty(self) -> bool:
         """Whether cgroup.events says `populated 0`."""

@@ -38,9 +38,9 @@ CPU_PERIOD = 100_000
 def parse_flat_keyed(text: str) -> dict[str, int]:
     """Read `key value` lines: memory.stat, memory.events, cgroup.events, cpu.stat."""
     counts = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         key, _, value = line.partition(" ")
-        if value.isdigit():
+        if value.isascii() and value.isdigit():
             counts[key] = int(value)
     return counts
 
@@ -143,12 +143,16 @@ class Mount(NamedTuple):
 
 
 def parse_mounts(mountinfo: str) -> tuple[Mount, ...]:
-    """Find the cgroup2 mounts in /proc/PID/mountinfo (proc(5): octal escapes for blanks)."""
+    """Find the cgroup2 mounts in /proc/PID/mountinfo (proc(5): octal escapes for blanks).
+
+    Cut at newlines and blanks alone: other characters that Python takes for the end of a line
+    or of a word (vertical tab, NEL, no-break space) are not escaped, and names may hold them.
+    """
     mounts = []
-    for line in mountinfo.splitlines():
-        mount, separator, file_system = line.partition(" - ")
-        if separator and file_system.startswith("cgroup2 "):
-            fields = mount.split()
+    for line in mountinfo.split("\n"):
+        mount, _, file_system = line.partition(" - ")
+        fields = mount.split(" ")
+        if file_system.startswith("cgroup2 ") and len(fields) > 4:
             mounts.append(Mount(_unescape(fields[4]), _unescape(fields[3])))
     return tuple(mounts)
 
@@ -161,7 +165,7 @@ def _unescape(path: str) -> str:
 
 def parse_own_path(proc_cgroup: str) -> str | None:
     """Own path in the v2 hierarchy from /proc/self/cgroup (`0::/path`); None on pure v1."""
-    for line in proc_cgroup.splitlines():
+    for line in proc_cgroup.split("\n"):
         if line.startswith("0::"):
             return line[3:]
     return None
@@ -170,8 +174,8 @@ def parse_own_path(proc_cgroup: str) -> str | None:
 def controllers_of_v1(proc_cgroup: str) -> tuple[str, ...]:
     """Controllers that a v1 hierarchy holds, so that v2 cannot have them."""
     held: list[str] = []
-    for line in proc_cgroup.splitlines():
-        number, names, _ = line.split(":", 2)
+    for line in proc_cgroup.split("\n"):
+        number, _, rest = line.partition(":")
         if number != "0":
-            held.extend(name for name in names.split(",") if name)
+            held.extend(name for name in rest.partition(":")[0].split(",") if name)
     return tuple(held)

@@ -6,6 +6,9 @@ from sentinel.cgroup import files
 from sentinel.cgroup.tree import Cgroup
 from sentinel.model.snapshot import Reading
 
+_UNKNOWN_TASKS = 1 << 16
+"""When everything lives in cgroups inside the leaf, a nested run for one: as many as CPUs."""
+
 
 class Gauge:
     """Takes readings of one cgroup and keeps the largest working set that it has seen."""
@@ -39,7 +42,7 @@ class Gauge:
             working_set=working_set,
             anon=stat.anon,
             composition=files.composition(current, stat),
-            tasks=(cgroup.read(files.CGROUP_THREADS) or "").count("\n"),
+            tasks=(cgroup.read(files.CGROUP_THREADS) or "").count("\n") or _UNKNOWN_TASKS,
             non_file=files.non_file(current, stat),
         )
         return self.last

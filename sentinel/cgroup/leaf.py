@@ -79,7 +79,7 @@ def make_leaf(parent: Cgroup, run_name: str) -> Leaf:
         cgroup = parent.make_child(name)
         if cgroup is None:
             continue
-        if try_lock(cgroup.fd) and _is_current(parent, name, cgroup):
+        if try_lock(cgroup.fd) and is_current(parent, name, cgroup):
             return Leaf(parent, cgroup, name)
         cgroup.close()
     raise KernelFileError(
@@ -87,7 +87,8 @@ def make_leaf(parent: Cgroup, run_name: str) -> Leaf:
     )
 
 
-def _is_current(parent: Cgroup, name: str, cgroup: Cgroup) -> bool:
+def is_current(parent: Cgroup, name: str, cgroup: Cgroup) -> bool:
+    """Whether the name `name` in `parent` still means `cgroup`, and not a later one."""
     try:
         there = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
     except FileNotFoundError:

@@ -64,8 +64,13 @@ def _root_of(directory: str) -> str | None:
 
 def _in(root: str, controllers: frozenset[str], host: Host) -> Cgroup | Refusal:
     parent = Cgroup.open(root)
-    # As 0 shows who came from outside this pid namespace, where no number of ours reaches.
-    if 0 in parent.pids():
+    try:
+        # As 0 shows who came from outside this pid namespace, where no number of ours reaches.
+        outsiders = 0 in parent.pids()
+    except KernelFileError:
+        parent.close()
+        raise
+    if outsiders:
         parent.close()
         return Refusal(
             STEP,

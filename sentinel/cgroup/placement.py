@@ -71,7 +71,7 @@ def own_cgroup(host: Host) -> str | Refusal:
             "no cgroup v2 hierarchy is mounted",
             "boot with systemd.unified_cgroup_hierarchy=1 or mount cgroup2 on /sys/fs/cgroup",
         )
-    if path.startswith("/.."):
+    if path == "/.." or path.startswith("/../"):
         return Refusal(
             step,
             f"this process is in {path}, outside its cgroup namespace",
@@ -193,16 +193,27 @@ def _may_move(host: Host, pid: int, uid: int) -> bool:
 
 
 def enable(parent: Cgroup, controllers: frozenset[str], main: str, host: Host) -> Cgroup | Refusal:
-    """Enable `controllers` below `parent`, moving its processes into the child `main` first."""
-    refusal = _unfit(parent, host)
-    if refusal is not None:
+    """Enable `controllers` below `parent`, moving its processes into the child `main` first.
+
+    Owns `parent` and returns it, or closes it. Raises KernelFileError.
+    """
+    try:
+        refusal = _unfit(parent, host)
+        if refusal is None:
+            _hand_out(parent, controllers & _available(parent), main)
+            return parent
+    except KernelFileError:
         parent.close()
-        return refusal
-    wanted = controllers & _available(parent)
+        raise
+    parent.close()
+    return refusal
+
+
+def _hand_out(parent: Cgroup, wanted: frozenset[str], main: str) -> None:
     for attempt in range(_MOVES):
         missing = wanted - set((parent.read(files.CGROUP_SUBTREE_CONTROL) or "").split())
         if not missing:
-            return parent
+            return
         try:
             parent.write(
                 files.CGROUP_SUBTREE_CONTROL, " ".join(f"+{name}" for name in sorted(missing))
@@ -210,10 +221,8 @@ def enable(parent: Cgroup, controllers: frozenset[str], main: str, host: Host) -
         except KernelFileError as error:
             # The no-internal-process rule; the root cgroup alone is exempt.
             if error.errno != errno.EBUSY or attempt == _MOVES - 1:
-                parent.close()
-                return Refusal("own subtree", error.message, remedy_for(error))
+                raise
             _vacate(parent, main)
-    return parent
 
 
 def _available(cgroup: Cgroup) -> set[str]:

@@ -13,6 +13,9 @@ from sentinel.cgroup import files
 from sentinel.model.errors import KernelFileError
 
 _GONE = (errno.ENOENT, errno.ENODEV)
+_MEMBERLESS = (*_GONE, errno.EOPNOTSUPP, errno.ENAMETOOLONG)
+"""A threaded cgroup cannot list processes: the nearest domain above it lists them. What lies
+deeper than a path can say is out of reach for everything but cgroup.kill."""
 _READ_BYTES = 1 << 16
 
 
@@ -31,6 +34,10 @@ class Cgroup:
             return cls(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path)
         except OSError as error:
             raise KernelFileError("open", path, error.errno or 0) from error
+
+    def twin(self) -> Cgroup:
+        """The same cgroup by a descriptor of its own."""
+        return type(self)(os.dup(self.fd), self.path)
 
     def open_file(self, name: str, flags: int = os.O_RDONLY) -> int:
         """Open a file of this cgroup. Raises KernelFileError."""
@@ -61,7 +68,15 @@ class Cgroup:
 
     def pids(self) -> list[int]:
         """Processes of this very cgroup, as this pid namespace numbers them (0: outside it)."""
-        return [int(word) for word in (self.read(files.CGROUP_PROCS) or "").split()]
+        return self._pids(files.CGROUP_PROCS)
+
+    def _pids(self, name: str) -> list[int]:
+        try:
+            return [int(word) for word in (self.read(name) or "").split()]
+        except KernelFileError as error:
+            if error.errno in _MEMBERLESS:
+                return []
+            raise
 
     def write(self, name: str, value: str, *, remedy: str = "") -> None:
         """Put `value` into the file `name` in one system call. Raises KernelFileError."""
@@ -79,14 +94,37 @@ class Cgroup:
         return os.access(name, os.F_OK, dir_fd=self.fd)
 
     def child_names(self) -> list[str]:
-        """Names of the child cgroups; empty when this one is gone."""
+        """Names of the child cgroups; empty when this one is gone. Raises KernelFileError."""
+        return self._names_in("")
+
+    def _names_in(self, path: str) -> list[str]:
         try:
-            with os.scandir(self.fd) as entries:
-                return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            fd = os.open(path or ".", flags, dir_fd=self.fd)
+            try:
+                with os.scandir(fd) as entries:
+                    return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            finally:
+                os.close(fd)
         except OSError as error:
-            if error.errno in _GONE:
+            if error.errno in _MEMBERLESS:
                 return []
-            raise self._failure("list", "", error) from error
+            raise self._failure("list", path, error) from error
+
+    def descendants(self) -> list[str]:
+        """Relative paths of all cgroups inside, each before what is in it.
+
+        One descriptor at a time, because a command may nest as deeply as it likes.
+        Raises KernelFileError.
+        """
+        found: list[str] = []
+        waiting = [""]
+        while waiting:
+            path = waiting.pop()
+            inner = [f"{path}/{name}" if path else name for name in self._names_in(path)]
+            found += inner
+            waiting += inner
+        return found
 
     def child(self, name: str) -> Cgroup | None:
         """Open the child `name`; None when it is not there. Raises KernelFileError."""
@@ -97,7 +135,7 @@ class Cgroup:
             if error.errno in _GONE:
                 return None
             raise self._failure("open", name, error) from error
-        return Cgroup(fd, f"{self.path}/{name}")
+        return type(self)(fd, f"{self.path}/{name}")
 
     def make_child(self, name: str) -> Cgroup | None:
         """Make and open the child `name`; None when it exists already. Raises KernelFileError."""
@@ -110,36 +148,30 @@ class Cgroup:
         return self.child(name)
 
     def remove_child(self, name: str) -> str:
-        """Remove the child `name` with all cgroups inside; what stood in the way, or empty."""
+        """Remove the child `name` with all cgroups inside; what stood in the way, or empty.
+
+        Raises KernelFileError when it cannot even be looked into.
+        """
         child = self.child(name)
         if child is None:
             return ""
         try:
-            for inner in child.child_names():
-                child.remove_child(inner)
+            for path in reversed(child.descendants()):
+                _rmdir(child.fd, path)
         finally:
             child.close()
-        try:
-            os.rmdir(name, dir_fd=self.fd)
-        except OSError as error:
-            if error.errno not in _GONE:
-                return f"{self.path}/{name}: {os.strerror(error.errno or 0)}"
-        return ""
+        complaint = _rmdir(self.fd, name)
+        return complaint and f"{self.path}/{name}: {complaint}"
 
     def is_populated(self) -> bool:
         """Whether a living process is anywhere inside. Zombies do not count (kernel-notes Q5)."""
         return self.counts(files.CGROUP_EVENTS).get("populated", 0) != 0
 
     def all_pids(self) -> list[int]:
-        """Processes of this cgroup and of every cgroup inside."""
+        """Processes of this cgroup and of every cgroup inside. Raises KernelFileError."""
         pids = self.pids()
-        for name in self.child_names():
-            inner = self.child(name)
-            if inner is not None:
-                try:
-                    pids.extend(inner.all_pids())
-                finally:
-                    inner.close()
+        for path in self.descendants():
+            pids += self._pids(f"{path}/{files.CGROUP_PROCS}")
         return pids
 
     def close(self) -> None:
@@ -151,6 +183,16 @@ class Cgroup:
     ) -> KernelFileError:
         path = f"{self.path}/{name}" if name else self.path
         return KernelFileError(op, path, error.errno or 0, value=value, remedy=remedy)
+
+
+def _rmdir(fd: int, path: str) -> str:
+    """Remove the directory `path` below `fd`; what stood in the way, or empty."""
+    try:
+        os.rmdir(path, dir_fd=fd)
+    except OSError as error:
+        if error.errno not in _GONE:
+            return os.strerror(error.errno or 0)
+    return ""
 
 
 def read_all(fd: int) -> str:

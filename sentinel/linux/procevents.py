@@ -69,8 +69,7 @@ class ForkFeed:
         self._began = now
         self.answered = False
         try:
-            self._socket = _open()
-            self._socket.send(self._layout.registration)
+            self._socket = _open(self._layout.registration)
         except OSError as error:
             raise FeedLost(f"process events: {os.strerror(error.errno or 0)}") from error
 
@@ -113,7 +112,7 @@ class ForkFeed:
         self._socket.close()
 
 
-def _open() -> socket.socket:
+def _open(registration: bytes) -> socket.socket:
     import socket
 
     connector = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _NETLINK_CONNECTOR)
@@ -121,6 +120,7 @@ def _open() -> socket.socket:
         connector.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         connector.setblocking(False)
         connector.bind((0, 1))  # the kernel chooses the port; group CN_IDX_PROC
+        connector.send(registration)
     except OSError:
         connector.close()
         raise

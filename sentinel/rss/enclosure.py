@@ -17,8 +17,9 @@ from sentinel.model.spec import Count, Limits
 from sentinel.rss.family import Family
 from sentinel.rss.meter import Surveyor, Tallier
 from sentinel.rss.procfs import Proc
+from sentinel.rss.readings import Survey, Tally
 from sentinel.rss.record import Notebook
-from sentinel.rss.threshold import SLOWEST, Survey, Tally, Threshold
+from sentinel.rss.threshold import SLOWEST, Threshold
 
 if TYPE_CHECKING:
     from sentinel.rss.aid import Aid
@@ -184,14 +185,16 @@ class RssEnclosure:
         self._killed = True
         began = self._clock()
         killed: set[Identity] = set()
+        complete = False
         while True:
-            complete = self._family.walk()
+            # Those known first: while a walk goes on they would fork.
             fresh = [m.identity for m in self._family.alive() if m.identity not in killed]
             for identity in fresh:
                 kill_identity(identity)
             killed.update(fresh)
             if (complete and not fresh) or self._clock() - began > MOST_KILLING:
                 return len(killed)
+            complete = self._family.walk()
 
     def is_empty(self) -> bool:
         """Whether nobody of the family lives: the kernel's word where it is enough, else a walk."""

@@ -1,4 +1,4 @@
-"""How much memory a family holds: the tally, cheap and too high, and the survey, dear and true."""
+"""How a family's memory is read: statm for tallies, smaps_rollup for surveys (proc(5))."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sentinel.rss.family import Member
 from sentinel.rss.procfs import Proc, Rollup
-from sentinel.rss.threshold import Survey, Tally
+from sentinel.rss.readings import Survey, Tally
 
 SLICE = 0.020
 """Seconds that a survey may hold up the guard at a time: 4 GiB of 4 KiB pages."""

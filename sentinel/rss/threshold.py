@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sentinel.model.spec import Count, Limits
+from sentinel.rss.readings import Survey, Tally
 
 FASTEST = 0.005
 SLOWEST = 0.500
@@ -45,58 +46,6 @@ ROUTINE_SHARE = 1000
 DOUBT_FOR = 0.1
 """Seconds after which a survey is believed although processes shrank or ended under it."""
 CLEARED = 0.97
-
-
-class Tally(NamedTuple):
-    """The cheap sum over a family at `at`. Bytes, each process's resident pages in full.
-
-    `shared` is file and shmem together, which statm does not tell apart. `grown` is what
-    processes gained that were in the last tally too: one that was just forked shares its
-    parent's pages and would look like growth of gigabytes per second.
-    """
-
-    at: float
-    anon: int
-    shared: int
-    swap: int
-    grown: int
-    processes: int
-
-    @property
-    def resident(self) -> int:
-        """Summed RSS."""
-        return self.anon + self.shared
-
-
-class Survey(NamedTuple):
-    """The true sums over a family, each page charged once, as of `tally`. Bytes.
-
-    `lazy_free` is the part of `anon` that reclaim just drops (MADV_FREE), `pinned` the part of
-    `file` that it cannot; `doubt` may have been charged twice, because a process let go of it
-    while others were read; `cost` is the seconds that it took.
-    """
-
-    tally: Tally
-    pss: int
-    anon: int
-    file: int
-    shmem: int
-    lazy_free: int
-    pinned: int
-    swap: int
-    doubt: int
-    cost: float
-
-    def value(self, counted: Count) -> int:
-        """Bytes that are compared with a limit.
-
-        Swap counts as if it were resident: it cannot be forbidden here, and must not hide a leak.
-        """
-        if counted is Count.ANON:
-            return self.anon + self.swap
-        if counted is Count.TOTAL:
-            return self.pss + self.swap
-        return self.anon - self.lazy_free + self.shmem + self.pinned + self.swap
 
 
 class Finding(NamedTuple):
@@ -179,19 +128,24 @@ class _Bar:
         """Whether `tally` alone cannot rule out a crossing."""
         return not self.crossed and self.bound(tally) >= self.limit * (1 - SLACK)
 
-    def trusts(self, tally: Tally, known: Survey, drift: float) -> float | None:
+    def outgrown(self, tally: Tally, known: Survey) -> bool:
+        """Whether what has grown since `known` may have crossed the limit."""
+        return self.alarming(tally) and self.estimate(tally, known) > self.limit
+
+    def trusts(self, tally: Tally, known: Survey, hidden: float) -> float | None:
         """Seconds for which `known` is trusted about this limit; None when it does not matter.
 
-        `drift` is the growth between the last two surveys, bytes per second.
+        `hidden` is the growth between the last two surveys that tallies did not show, bytes per
+        second: of pages that were shared after a fork and are copied on write.
         """
         if not (self.crossed or self.alarming(tally)):
             return None
-        if self.in_doubt or (not self.crossed and self.estimate(tally, known) > self.limit):
+        if self.in_doubt:
             return 0.0
         room = self.limit - self.value(known)
         near = self.crossed or room <= self.limit * SLACK
         trusted = max(RECHECK_NEAR if near else RECHECK, known.cost * LOOK_SHARE)
-        return min(trusted, max(0.0, room / drift / 2)) if drift > 0 else trusted
+        return min(trusted, max(0.0, room / hidden / 2)) if hidden > 0 else trusted
 
 
 class _Pace:
@@ -248,7 +202,8 @@ class Threshold:
         self._pace = _Pace()
         self._first: float | None = None
         self._known: Survey | None = None
-        self._drift = 0.0
+        self._hidden = 0.0
+        self._outgrown = self._false_alarm = False
 
     def observe(self, tally: Tally, cost: float) -> Finding:
         """Judge `tally`, which took `cost` seconds."""
@@ -265,9 +220,11 @@ class Threshold:
         walled = self._hard is not None and self._hard.judge(survey)
         cleared = not crossed and self._soft.clear(self._soft.value(survey))
         if before is not None and survey.tally.at > before.tally.at:
-            gained = self._soft.value(survey) - self._soft.value(before)
-            self._drift = gained / (survey.tally.at - before.tally.at)
-            self._pace.witness(self._drift)
+            seconds = survey.tally.at - before.tally.at
+            value = self._soft.value(survey)
+            self._hidden = (value - self._soft.estimate(survey.tally, before)) / seconds
+            self._pace.witness((value - self._soft.value(before)) / seconds)
+        self._false_alarm = self._outgrown and not (crossed or walled)
         again = self._pace.revised(self._room(survey.tally))
         if any(bar.in_doubt for bar in self._bars):
             again = max(FASTEST, survey.cost * URGENT_SHARE)
@@ -288,12 +245,15 @@ class Threshold:
         if known is None:
             routine = tally.at - (self._first or 0.0) >= ROUTINE_FIRST
             return routine or any(bar.alarming(tally) for bar in self._bars)
+        # From the wall there is no way back, so nothing about it is left to be known.
+        bars = [bar for bar in self._bars if bar is self._soft or not bar.crossed]
+        self._outgrown = any(bar.outgrown(tally, known) for bar in bars)
+        if self._outgrown and not self._false_alarm:
+            return True
         age = tally.at - known.tally.at
         if age < known.cost * URGENT_SHARE:
             return False
-        if age >= max(ROUTINE, known.cost * ROUTINE_SHARE):
+        if self._outgrown or age >= max(ROUTINE, known.cost * ROUTINE_SHARE):
             return True
-        # From the wall there is no way back, so nothing about it is left to be known.
-        open_bars = [bar for bar in self._bars if bar is self._soft or not bar.crossed]
-        trusts = [bar.trusts(tally, known, self._drift) for bar in open_bars]
+        trusts = [bar.trusts(tally, known, self._hidden) for bar in bars]
         return any(trusted is not None and age >= trusted for trusted in trusts)

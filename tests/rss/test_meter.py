@@ -13,7 +13,7 @@ from sentinel.linux.kinship import Identity
 from sentinel.rss.family import Member
 from sentinel.rss.meter import SLICE, SWAP_EVERY, Surveyor, Tallier, share
 from sentinel.rss.procfs import Proc, Rollup
-from sentinel.rss.threshold import Survey, Tally
+from sentinel.rss.readings import Survey, Tally
 from tests.rss.mockup import MIB, MockProc
 
 pytestmark = pytest.mark.pure

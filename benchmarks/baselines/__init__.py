@@ -1,0 +1,1 @@
+"""What Sentinel is measured against. Each is what people really use, written fairly."""

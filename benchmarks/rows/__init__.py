@@ -1,0 +1,26 @@
+"""All rows, in the order of the page."""
+
+from __future__ import annotations
+
+from benchmarks.row import Row
+from benchmarks.rows import (
+    checkpoint,
+    emptying,
+    fallback,
+    idle,
+    launch,
+    reaction,
+    slowdown,
+    streaming,
+)
+
+ROWS: tuple[Row, ...] = (
+    launch.ROW,
+    reaction.ROW,
+    checkpoint.ROW,
+    emptying.ROW,
+    idle.ROW,
+    streaming.ROW,
+    slowdown.ROW,
+    *fallback.ROWS,
+)
