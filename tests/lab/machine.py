@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, NamedTuple
 
-from tests.lab import ROOT, LabError, guest, systemd
+from tests.lab import ROOT, LabError, guest, layer, systemd
 from tests.lab.kernels import KERNELS, MKFS, QEMU, UML, VIRTIOFSD, Image, image
 from tests.lab.workspace import workspace
 
@@ -102,7 +102,7 @@ def _init_script(order: Order, job: guest.Job, work: str) -> str:
         return guest.init_script(job)
     own = os.path.join(work, "layer")
     systemd.write_layer(own, job)
-    return systemd.init_script(job, [own])
+    return systemd.init_script(job, [layer.packages(), own])
 
 
 def _boot(built: Image, work: str, timeout: float, sinks: tuple[BinaryIO, BinaryIO]) -> Result:

@@ -113,3 +113,21 @@ def test_python_is_the_same_in_the_guest() -> None:
     """The guest runs the interpreter that runs these tests."""
     _, out, _ = run(sys.executable, "-c", "import sys; print(sys.version)")
     assert out == sys.version + "\n"
+
+
+def test_systemd_can_be_pid_1_and_leaves_nothing_on_the_host() -> None:
+    """With systemd the root can be written to; output and status come back, the files do not."""
+    litter = os.path.join(ROOT, "tests", "litter")
+    command = 'cat /proc/1/comm; touch "$1" && rm "$0" && exit 7'
+    result, out, err = run("sh", "-c", command, __file__, litter, init="systemd")
+    assert (result.status, out, err) == (7, "systemd\n", "")
+    assert not os.path.exists(litter)
+    assert os.path.exists(__file__)
+
+
+def test_an_order_that_no_systemd_can_carry_out_is_refused_by_name() -> None:
+    """The login of a user that a guest without systemd does not have is an error of usage."""
+    argv = [sys.executable, "-m", "tests.lab", "--user", "--", "true"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("--user needs --init systemd: only there is somebody to log in\n")
