@@ -21,7 +21,11 @@ UNITS = "usr/local/lib/systemd/system"
 """Above the distribution's own units, below what an administrator of the guest may write."""
 HELD = "/srv/exchange"
 """Where the exchange directory waits while the root changes."""
-INIT = "/lib/systemd/systemd --log-target=console --log-level=warning --show-status=no"
+INIT = (
+    "/lib/systemd/systemd --log-target=console --log-level=warning --log-color=no"
+    " --show-status=no --default-standard-output=null --default-standard-error=null"
+)
+"""systemd, with its complaints on the console and no journal to be missed."""
 COMMAND = "/usr/local/lib/lab/command"
 BOOT_SECONDS = 120
 """What the boot may take before the machine ends itself; the 6.12 guest is emulated."""
@@ -29,6 +33,7 @@ BOOT_SECONDS = 120
 TARGET = f"""[Unit]
 Description=All that the lab needs
 Requires=lab.service
+OnFailure=lab-lost.service
 JobTimeoutSec={BOOT_SECONDS}
 JobTimeoutAction=poweroff-immediate
 """
@@ -37,12 +42,19 @@ SERVICE = f"""[Unit]
 Description=The command of this run
 Requires=basic.target systemd-logind.service user@{UID}.service
 After=basic.target systemd-logind.service user@{UID}.service
-FailureAction=poweroff-immediate
+OnFailure=lab-lost.service
 [Service]
 Type=exec
 ExecStart={COMMAND}
 OOMPolicy=continue
 TasksMax=infinity
+"""
+
+LOST = """[Unit]
+Description=The end of a machine that cannot do its work; the console says why
+DefaultDependencies=no
+[Service]
+ExecStart=/bin/busybox poweroff -f
 """
 
 LOGIN = """auth sufficient pam_rootok.so
@@ -125,6 +137,7 @@ def write_layer(directory: str, job: Job) -> None:
         f"var/lib/systemd/linger/{USER}": "",
         f"{UNITS}/lab.target": TARGET,
         f"{UNITS}/lab.service": SERVICE,
+        f"{UNITS}/lab-lost.service": LOST,
         COMMAND.lstrip("/"): guest.program(guest.work(job)),
     }
     for name, text in files.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import ROOT, STATE, machine
+from tests.lab import ROOT, STATE, machine, systemd
 from tests.lab.machine import Order, Result
 
 pytestmark = pytest.mark.native
@@ -123,6 +123,18 @@ def test_systemd_can_be_pid_1_and_leaves_nothing_on_the_host() -> None:
     assert (result.status, out, err) == (7, "systemd\n", "")
     assert not os.path.exists(litter)
     assert os.path.exists(__file__)
+
+
+@pytest.mark.parametrize(
+    ("part", "broken"), [("COMMAND", "/usr/local/lib/lab/other"), ("MANAGER", "session broken\n")]
+)
+def test_a_systemd_that_cannot_get_there_ends_the_machine(
+    monkeypatch: pytest.MonkeyPatch, part: str, broken: str
+) -> None:
+    """Neither a service nor a user manager that does not start is waited for to the deadline."""
+    monkeypatch.setattr(systemd, part, broken)
+    result, out, _ = run("echo", "out", init="systemd")
+    assert (result.status, result.timed_out, out) == (None, False, "")
 
 
 def test_an_order_that_no_systemd_can_carry_out_is_refused_by_name() -> None:
