@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 from sentinel.cgroup.allowance import Allowance, allowance
 from sentinel.cgroup.enclosure import CgroupEnclosure
-from sentinel.cgroup.ladder import find_place
+from sentinel.cgroup.ladder import find_place, sweep_beside
 from sentinel.cgroup.leaf import make_leaf
 from sentinel.cgroup.placement import Refusal
-from sentinel.cgroup.sweep import LeafSweep
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Enclosure, Sweep
 from sentinel.model.diagnosis import Check
@@ -65,7 +64,7 @@ def _in_leaf(place: Cgroup, spec: RunSpec) -> Enclosed:
         leaf.remove()
         leaf.close()
         raise
-    return Enclosed(enclosure, (LeafSweep(place),), _warn(unenforced, "this kernel"))
+    return Enclosed(enclosure, (sweep_beside(place),), _warn(unenforced, "this kernel"))
 
 
 def _in_rss(spec: RunSpec, refusals: tuple[Refusal, ...]) -> Enclosed:

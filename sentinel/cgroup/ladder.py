@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from sentinel.cgroup.placement import Host, Refusal, Step, own_subtree
+from sentinel.cgroup.sweep import LeafSweep
 from sentinel.cgroup.tree import Cgroup
+from sentinel.enclosure import Sweep
 
 
 def _steps() -> Iterator[Step]:
@@ -14,6 +17,9 @@ def _steps() -> Iterator[Step]:
     from sentinel.cgroup.namespace import namespace_root
 
     yield namespace_root
+    from sentinel.cgroup.scope import systemd_scope
+
+    yield systemd_scope
 
 
 def find_place(
@@ -27,3 +33,14 @@ def find_place(
             return place, tuple(refusals)
         refusals.append(place)
     return None, tuple(refusals)
+
+
+def sweep_beside(place: Cgroup) -> Sweep:
+    """What clears away the runs of dead guards that had a place like `place`, which stays open."""
+    name = os.path.basename(place.path)
+    if name.endswith(".scope"):
+        from sentinel.cgroup.scope import ScopeSweep, is_scope_name
+
+        if is_scope_name(name):
+            return ScopeSweep(place)
+    return LeafSweep(place)
