@@ -34,12 +34,15 @@ def switches(pid: int) -> int:
     )
 
 
-def proportional(pid: int) -> int:
-    """PSS of `pid`, bytes."""
-    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) << 10
-    raise AssertionError(f"/proc/{pid}/smaps_rollup has no Pss")
+def memory(pid: int) -> tuple[int, int]:
+    """PSS and RSS of `pid`, bytes."""
+    lines = _read(f"/proc/{pid}/smaps_rollup").splitlines()[1:]
+    sizes = {key: int(value.split()[0]) << 10 for key, _, value in map(_parts, lines)}
+    return sizes["Pss"], sizes["Rss"]
+
+
+def _parts(line: str) -> tuple[str, str, str]:
+    return line.partition(":")
 
 
 def child_of(pid: int) -> int | None:

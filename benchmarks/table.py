@@ -21,7 +21,7 @@ def number(value: float) -> str:
     """Three significant digits, never an exponent."""
     if value == 0:
         return "0"
-    size = abs(value)
+    size = abs(float(f"{value:.3g}"))
     digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
     text = f"{value:.{digits}f}"
     return text.rstrip("0").rstrip(".") if size < 1 else text

@@ -9,7 +9,7 @@ from benchmarks.baselines import loop
 from benchmarks.baselines.loop import Loop
 from benchmarks.figures import Line, Of, Series, Target, Unit
 from benchmarks.guarded import NAME, Run
-from benchmarks.processes import cpu_seconds, proportional, settle, switches
+from benchmarks.processes import cpu_seconds, memory, settle, switches
 from benchmarks.row import Row
 from benchmarks.site import Site
 from tests.victims.build import victim
@@ -22,26 +22,28 @@ MOST_MEMORY = 25 << 20
 
 STORY = """\
 A program that holds 8 MiB and sleeps is guarded for 60 s, by Sentinel and by the loop side by
-side. Wake-ups are the context switches, voluntary and not, of all threads of the guard."""
+side. Wake-ups are the context switches, voluntary and not, of all threads of the guard. PSS
+divides what other processes of the same interpreter share, of which the benchmark is one."""
 
 
 class Weight(NamedTuple):
-    """What a guard was seen to take in a window: switches, seconds of CPU, bytes of PSS."""
+    """What a guard was seen to take in a window: switches, seconds of CPU; bytes of memory."""
 
     switches: float
     cpu: float
-    memory: float
+    pss: float
+    rss: float
 
 
 def weigh(pids: list[int], seconds: float) -> list[Weight]:
     """Watch the processes for a window, all the same one."""
-    memory = [proportional(pid) for pid in pids]
+    sizes = [memory(pid) for pid in pids]
     before = [(switches(pid), cpu_seconds(pid)) for pid in pids]
     time.sleep(seconds)
     after = [(switches(pid), cpu_seconds(pid)) for pid in pids]
     return [
-        Weight(now[0] - then[0], now[1] - then[1], size)
-        for then, now, size in zip(before, after, memory, strict=True)
+        Weight(now[0] - then[0], now[1] - then[1], *size)
+        for then, now, size in zip(before, after, sizes, strict=True)
     ]
 
 
@@ -58,7 +60,8 @@ def lines(
     return (
         line(f"wake-ups in {window:.0f} s", Unit.COUNT, 0, silent),
         *([line(f"CPU in {window:.0f} s", Unit.SECONDS, 1)] if cpu else []),
-        line("own memory (PSS)", Unit.BYTES, 2, Target(Of.WORST, MOST_MEMORY)),
+        line("own memory, PSS", Unit.BYTES, 2, Target(Of.WORST, MOST_MEMORY)),
+        line("own memory, RSS", Unit.BYTES, 3),
     )
 
 

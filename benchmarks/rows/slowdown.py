@@ -10,7 +10,7 @@ from benchmarks.figures import Line, Series, Unit
 from benchmarks.guarded import NAME
 from benchmarks.interleave import interleaved
 from benchmarks.row import Row
-from benchmarks.site import Site
+from benchmarks.site import Site, cool
 from benchmarks.workload import program, seconds_per_unit
 
 FILE = 256 << 20
@@ -26,23 +26,26 @@ plain leaf with the same `memory.max` (cgroup), or bare (rss). *stream* reads a 
 over and over (per MiB), *alloc* maps, writes and unmaps 4 MiB, *fork* forks a child that exits."""
 
 
-def works(site: Site) -> Mapping[str, list[str]]:
+def works(path: str, seconds: str) -> Mapping[str, list[str]]:
     """The kinds of work, as the words of a command line."""
-    seconds = f"{site.seconds(SECONDS):g}"
     return {
-        "stream": [program(), "stream", site.file(FILE), seconds],
+        "stream": [program(), "stream", path, seconds],
         "alloc": [program(), "alloc", seconds],
         "fork": [program(), "fork", seconds],
     }
 
 
-def contestants(backend: str, command: list[str]) -> Mapping[str, Callable[[], float]]:
-    """Each returns seconds per unit."""
+def contestants(backend: str, command: list[str], path: str) -> Mapping[str, Callable[[], float]]:
+    """Each returns seconds per unit. In a leaf, the file at `path` is read from the disk."""
 
     def ours() -> float:
+        if backend == "cgroup":
+            cool(path)
         return seconds_per_unit(guarded.run(backend, ["--limit", "64M"], command).lines)
 
     def without() -> float:
+        if backend == "cgroup":
+            cool(path)
         limits = {"memory.max": WALL} if backend == "cgroup" else None
         return seconds_per_unit(leaf.run(command, limits))
 
@@ -58,11 +61,11 @@ def line(backend: str, work: str, found: Mapping[str, tuple[float, ...]]) -> Lin
 
 def measure(site: Site) -> tuple[Line, ...]:
     """Seven rounds for each kind of work."""
-    rounds = site.times(ROUNDS, slow=5)
+    rounds, path = site.times(ROUNDS, slow=5), site.file(FILE)
     return tuple(
-        line(backend, work, interleaved(contestants(backend, command), rounds))
+        line(backend, work, interleaved(contestants(backend, command, path), rounds))
         for backend in site.backends
-        for work, command in works(site).items()
+        for work, command in works(path, f"{site.seconds(SECONDS):g}").items()
     )
 
 

@@ -12,7 +12,7 @@ from benchmarks.guarded import NAME, Run, word
 from benchmarks.interleave import interleaved
 from benchmarks.processes import cpu_seconds
 from benchmarks.row import Row
-from benchmarks.site import Site
+from benchmarks.site import Site, cool
 from tests.victims.build import victim
 
 LIMIT = 64 << 20
@@ -67,16 +67,18 @@ def lines(backend: str, found: dict[str, tuple[Share, ...]], *, in_lab: bool) ->
 
 def measure(site: Site) -> tuple[Line, ...]:
     """Three rounds for each backend."""
-    window = site.seconds(WINDOW)
-    command = [victim(), "read", f"file={site.file(FILE)}", f"size={FILE}", "seconds=200"]
+    window, path = site.seconds(WINDOW), site.file(FILE)
+    command = [victim(), "read", f"file={path}", f"size={FILE}", "seconds=200"]
     found: tuple[Line, ...] = ()
     for backend in site.backends:
 
         def ours(backend: str = backend) -> Share:
+            cool(path)
             with Run(backend, ["--limit", "64M"], command) as guard:
                 return share(guard, window)
 
         def theirs() -> Share:
+            cool(path)
             with Loop(LIMIT, command) as guard:
                 return share(guard, window)
 

@@ -6,9 +6,6 @@ from sentinel.cgroup import files
 from sentinel.cgroup.tree import Cgroup
 from sentinel.model.snapshot import Reading
 
-_UNKNOWN_TASKS = 1 << 16
-"""When everything lives in cgroups inside the leaf, a nested run for one: as many as CPUs."""
-
 
 class Gauge:
     """Takes readings of one cgroup and keeps the largest working set that it has seen."""
@@ -42,7 +39,8 @@ class Gauge:
             working_set=working_set,
             anon=stat.anon,
             composition=files.composition(current, stat),
-            tasks=(cgroup.read(files.CGROUP_THREADS) or "").count("\n") or _UNKNOWN_TASKS,
+            # None: all live in cgroups inside the leaf, a nested run's for one.
+            tasks=(cgroup.read(files.CGROUP_THREADS) or "").count("\n") or None,
             non_file=files.non_file(current, stat),
         )
         return self.last

@@ -79,7 +79,12 @@ def from_click(argv: tuple[str, ...], params: dict[str, str | bool | None]) -> G
 
 
 def execute(given: Given) -> int:
-    """Guard the command to its end; the exit status. Raises SentinelError before it started."""
+    """Guard the command to its end; the exit status. Raises SentinelError before it started.
+
+    When Ctrl-C ended the command, a shell that waits for Sentinel must see Sentinel end by the
+    same signal: only then does it give up the loop or the list that the command stands in.
+    So the status is minus that signal.
+    """
     quiet = is_quiet(given.flags, os.environ)
     words = gather(given.values, os.environ, map(load, locations(os.environ)))
     resolved = _resolve(given, words)
@@ -88,7 +93,7 @@ def execute(given: Given) -> int:
     _tell(outcome, resolved.spec, quiet=quiet)
     if target is not None:
         _deliver(target, outcome)
-    return outcome.exit_status
+    return outcome.exit_status if outcome.interrupted_by is None else -outcome.interrupted_by
 
 
 def _target(text: str) -> Target:
@@ -132,10 +137,12 @@ def _run(resolved: Resolved, *, quiet: bool, verbose: bool) -> Outcome:
         return _unplaced(spec, error)
     if verbose:
         notices = (resolved_line(spec, enclosure.backend), *notices)
-    for notice in (*notices, *more):
-        if not quiet:
+
+    def announce() -> None:
+        for notice in () if quiet else (*notices, *more):
             say(notice)
-    return supervise([Launch(spec, enclosure, sweeps)], hear)[0]
+
+    return supervise([Launch(spec, enclosure, sweeps)], hear, opening=announce)[0]
 
 
 def _unplaced(spec: RunSpec, error: SentinelError) -> Outcome:

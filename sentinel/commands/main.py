@@ -19,7 +19,8 @@ VERBS = {
 
 _OURS = frozenset({"-h", "--help", "--version"})
 
-EXIT_INTERRUPTED = 130
+INTERRUPTED = -2
+"""Ended by SIGINT: a negative status is a signal, as in subprocess."""
 
 
 def main() -> NoReturn:
@@ -33,7 +34,11 @@ def main() -> NoReturn:
                 stream.flush()
             except OSError:
                 status = status or EXIT_SENTINEL
-    os._exit(status)
+    if status < 0:
+        from sentinel.guard.supervisor import end_by
+
+        end_by(-status)
+    os._exit(status if status >= 0 else 128 - status)
 
 
 def fill_closed_descriptors() -> None:
@@ -53,14 +58,17 @@ def fill_closed_descriptors() -> None:
 
 
 def _status(words: Sequence[str]) -> int:
-    """The exit status for the command line `words`; whatever went wrong has been said."""
+    """The exit status for the command line `words`; whatever went wrong has been said.
+
+    Negative: the signal to end by.
+    """
     try:
         return _dispatch(words)
     except SentinelError as error:
         say(str(error), LAST_WORD_MS)
         return error.exit_status
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         # `sentinel --help | head -1`: the reader has seen enough.
         return EXIT_SENTINEL

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from sentinel.enclosure import Enclosure, Sweep, Waiter
+from sentinel.guard.evidence import Evidence
 from sentinel.guard.journal import Journal, Listener
 from sentinel.linux.process import Child, ChildReport
-from sentinel.linux.signals import Received, is_forwarded, means_now
+from sentinel.linux.signals import (
+    Received,
+    is_forwarded,
+    is_key,
+    may_be_for_group,
+    means_now,
+)
 from sentinel.model.actions import Action, Arm, Disarm, Do
 from sentinel.model.errors import SentinelError
 from sentinel.model.events import ELAPSED, Event, Happening, Timer
-from sentinel.model.outcome import Outcome, Reaction, Signalled, exit_status
-from sentinel.model.snapshot import Reading
+from sentinel.model.outcome import ASKED, Ledger, Outcome, exit_status
+from sentinel.model.signals import SIGCONT
 from sentinel.model.spec import Command, RunSpec
-from sentinel.policy.escalation import STOPPING, Escalation, State
+from sentinel.policy.escalation import STOPPING, Escalation
 
 RETRY_AFTER = 0.5
 """Seconds between two kills of an enclosure that does not get empty."""
+LOOK_AGAIN_AFTER = 1.0
+"""Seconds between two looks while the watch fails."""
 GIVE_UP_AFTER = 10.0
 """Seconds of killing after which what is left is named instead (D state)."""
 
@@ -46,20 +56,24 @@ class Guardian:
         self._timers: dict[Timer, float] = {}
         self._look_at: float | None = None
         self._main: Child | None = None
-        self._main_end_told = False
-        self._evidence = _Evidence()
+        self._main_end_told = self._blind = False
+        self._evidence = Evidence()
         self.outcome: Outcome | None = None
 
     def start(self, spawn: Spawn, clock: Callable[[], float]) -> None:
         """Start the command inside the enclosure. Raises StartError, after which it is closed."""
         try:
             self._main = spawn(self.spec.command, self._enclosure.enter, self.spec.stop.signal)
-        except SentinelError:
+        except BaseException:
             self._enclosure.close()
             raise
         now = clock()
         self._journal.begin(now)
-        self._enclosure.adopt(self._main, self._waiter, now)
+        try:
+            self._enclosure.adopt(self._main, self._waiter, now)
+        except BaseException:
+            self.abandon()  # a command that nobody watches must not go on
+            raise
         where = f" in {self._enclosure.where}" if self._enclosure.where else ""
         self._feed(Event(Happening.STARTED, detail=f"pid {self._main.pid}{where}"), now)
 
@@ -82,6 +96,8 @@ class Guardian:
 
     def turn(self, now: float, ready: set[object]) -> None:
         """Take in what is ready and what is due."""
+        if self.done:
+            return
         for event in self._collect(now, ready):
             self._feed(event, now)
         for timer, due in sorted(self._timers.items(), key=lambda item: item[1]):
@@ -94,15 +110,25 @@ class Guardian:
         main_ended = self._main is not None and self._main.status is not None
         due = self._look_at is not None and self._look_at <= now
         if self._enclosure in ready or due or (main_ended and not self._main_end_told):
-            look = self._enclosure.look(now)
-            self._look_at = look.again
-            yield from look.events
+            yield from self._look(now)
         if main_ended:
             if self._enclosure.is_empty():
                 yield Event(Happening.EMPTIED)
             elif not self._main_end_told:
                 yield Event(Happening.MAIN_EXITED)
             self._main_end_told = True
+
+    def _look(self, now: float) -> tuple[Event, ...]:
+        """Judge the memory. A watch that fails costs the command its guard, never its life."""
+        try:
+            look = self._enclosure.look(now)
+        except Exception as error:  # noqa: BLE001 - told once, and tried again at leisure
+            self._look_at = now + LOOK_AGAIN_AFTER
+            told, self._blind = self._blind, True
+            detail = f"the watch failed: {type(error).__name__}: {error}"
+            return () if told else (Event(Happening.DEGRADED, detail=detail),)
+        self._look_at = look.again
+        return look.events
 
     def _feed(self, event: Event, now: float) -> None:
         """Tell the policy, journal the news, perform what it orders."""
@@ -138,16 +164,16 @@ class Guardian:
         elif action is Do.ASK_TO_STOP:
             main_lives = self._main is not None and self._main.status is None
             plan = self.spec.stop
+            first, evidence.asked_at = evidence.asked_at is None, evidence.asked_at or now
             asked = enclosure.ask(plan.signal, main_only=plan.main_only and main_lives)
-            if asked or evidence.asked_at is None:
-                self._journal.note(now, "asked to stop", f"{asked} processes", evidence.trigger)
-            if evidence.asked_at is None:
-                evidence.asked_at = now
+            if asked or first:
+                self._journal.note(now, ASKED, f"{asked} asked", evidence.trigger)
         elif action is Do.KILL_ALL:
+            evidence.killed_at = evidence.killed_at or now
             killed = enclosure.kill()
-            if evidence.killed_at is None:
-                evidence.killed_at, evidence.killed = now, killed
-                self._journal.note(now, "killed", f"{killed} processes")
+            if evidence.killed is None:  # the first that was not refused
+                evidence.killed = killed
+                self._journal.note(now, "killed", f"{killed} found alive")
         else:
             self._finish(now)
 
@@ -163,8 +189,10 @@ class Guardian:
 
     def child_changed(self, report: ChildReport) -> bool:
         """Take in the end of a child; whether it was the main process."""
+        if self.done or report.status is None:
+            return False
         self._enclosure.reaped(report.pid)
-        if self._main is None or report.pid != self._main.pid or report.status is None:
+        if self._main is None or report.pid != self._main.pid:
             return False
         self._main.status = report.status
         return True
@@ -173,30 +201,60 @@ class Guardian:
         """Whether `pid` is the living main process."""
         return self._main is not None and self._main.status is None and self._main.pid == pid
 
+    def is_stopped(self) -> bool:
+        """Whether the main process is stopped at this moment."""
+        return self._main is not None and self._main.is_stopped()
+
+    def rests(self) -> bool:
+        """Whether the main process is stopped by a stop that was told before."""
+        return self._main is not None and self._main.rests()
+
     def go_on(self) -> None:
         """Continue the command after Sentinel itself was continued."""
         if self._main is not None:
             self._main.go_on()
 
-    def take(self, received: Received, now: float) -> None:
-        """A signal was sent to Sentinel: forward it, or hurry a stop that is under way."""
+    def take(self, received: Received, now: float, *, early: bool = False) -> None:
+        """A signal was sent to Sentinel: forward it, or hurry a stop that is under way.
+
+        `early`: before the command was started. A process of the run that signals its own
+        group (`trap 'kill 0' TERM`) reached the command by itself, and hurries nobody; nor
+        does a sender who is gone, because it may have been one.
+        """
+        if is_key(received):
+            self._evidence.keys.add(received.number)
+        if received.number == SIGCONT:
+            self.go_on()
+        if self._main is None or not is_forwarded(received, early=early):
+            return
+        within = self._main.begot(received.pid)
         if self.stopping and means_now(received):
-            self._evidence.hurried_by = f"uid {received.uid}"
-            detail = f"signal {received.number} from pid {received.pid}"
-            self._feed(Event(Happening.KILL_REQUESTED, detail=detail), now)
-        elif is_forwarded(received) and self._main is not None:
-            self._evidence.forwarded = received
+            if within is False:
+                self._hurry(received, now)
+        elif not (within and may_be_for_group(received)):
+            if not received.by_kernel:
+                self._evidence.forwarded = received
             self._main.send(received.number)
+
+    def _hurry(self, received: Received, now: float) -> None:
+        self._evidence.hurried_by = f"uid {received.uid}"
+        detail = f"signal {received.number} from pid {received.pid}"
+        self._feed(Event(Happening.KILL_REQUESTED, detail=detail), now)
 
     def abandon(self) -> None:
         """Sentinel itself failed: leave nothing alive and nothing behind."""
         if self.outcome is None:
-            self._enclosure.kill()
-            self._enclosure.close()
+            with suppress(SentinelError):
+                self._enclosure.kill()
+            with suppress(SentinelError):
+                self._enclosure.close()
 
     def _finish(self, now: float) -> None:
         status = self._main.status if self._main is not None else None
-        ledger = self._enclosure.close()
+        try:
+            ledger = self._enclosure.close()
+        except SentinelError as error:
+            ledger = Ledger(unremoved=str(error))
         self._timers.clear()
         self._look_at = None
         verdict = self._escalation.verdict(status)
@@ -216,48 +274,9 @@ class Guardian:
             grace_used=evidence.grace_used(now),
             wall_in_grace=self._escalation.wall_in_grace,
             asked_by=evidence.asked_by(status),
-            survivors_killed=evidence.killed,
+            survivors_killed=evidence.killed or 0,
             elapsed=now - self._journal.began,
             unenforced=self._enclosure.unenforced,
             exit_status=exit_status(verdict, status, preserve=self.spec.preserve_status),
+            interrupted_by=evidence.interrupted_by(verdict, status),
         )
-
-
-class _Evidence:
-    """What the outcome will quote."""
-
-    def __init__(self) -> None:
-        self.trigger: Reading | None = None
-        self._crossing: Event | None = None
-        self.asked_at: float | None = None
-        self.killed_at: float | None = None
-        self.killed = 0
-        self.forwarded: Received | None = None
-        self.hurried_by = ""
-
-    def see(self, before: State, event: Event) -> None:
-        """Keep the reading that showed the crossing which is acted upon."""
-        crossing = event.what in (Happening.SOFT_CROSSED, Happening.HARD_CROSSED)
-        if crossing and before not in STOPPING and event.reading is not None:
-            self.trigger = event.reading
-            self._crossing = event
-
-    def reaction(self) -> Reaction:
-        """How long it took from the crossing to the polite signal."""
-        if self._crossing is None or self.asked_at is None:
-            return Reaction()
-        since = (self._crossing.first_event, self._crossing.first_over)
-        return Reaction(*(None if at is None else self.asked_at - at for at in since))
-
-    def grace_used(self, now: float) -> float | None:
-        """Seconds from the first polite signal to the kill, or to the end; None: nobody asked."""
-        if self.asked_at is None:
-            return None
-        return (self.killed_at or now) - self.asked_at
-
-    def asked_by(self, status: object) -> str:
-        """Who sent the signal that ended the command, when it came through Sentinel."""
-        sent = self.forwarded
-        if sent is not None and isinstance(status, Signalled) and status.signal == sent.number:
-            return f"pid {sent.pid}, uid {sent.uid}"
-        return self.hurried_by

@@ -9,28 +9,34 @@ from sentinel.guard.guardian import Guardian, Launch
 from sentinel.guard.journal import Listener
 from sentinel.linux.loop import Loop
 from sentinel.linux.process import Child, ChildReport, prefer_this_process, reap
-from sentinel.linux.signals import SignalDesk
+from sentinel.linux.signals import Received, SignalDesk, end_by, is_stop
 from sentinel.linux.spawn import spawn
 from sentinel.model.errors import SentinelError, StartError
 from sentinel.model.outcome import Ledger, Outcome, Verdict
 from sentinel.model.spec import Command
 
-__all__ = ["Launch", "supervise"]
+__all__ = ["Launch", "end_by", "supervise"]
 
 SWEEP_DEADLINE = 1.0
 """Seconds that the end of the last run may be delayed by the clearing of dead runs."""
 
 
 def supervise(
-    launches: Sequence[Launch], listener: Listener, *, final: bool = True
+    launches: Sequence[Launch],
+    listener: Listener,
+    *,
+    opening: Callable[[], None] = lambda: None,
+    final: bool = True,
 ) -> list[Outcome]:
     """Start every launch and guard it to its end; outcomes in the order of `launches`.
 
     Must run in the main thread of a single-threaded process: it forks, takes over the signals
-    and reaps every child. A run that cannot start gets the verdict failed-to-start. `final`:
-    the process will only report and end, so the signals stay blocked.
+    and reaps every child. A run that cannot start gets the verdict failed-to-start. `opening`
+    is called before anything starts, when no terminal can stop this process any more for what
+    it writes (stty tostop). `final`: the process will only report and end, so the signals stay
+    blocked.
     """
-    return _Supervisor(listener, final=final).run(launches)
+    return _Supervisor(listener, final=final).run(launches, opening)
 
 
 class _Supervisor:
@@ -44,10 +50,11 @@ class _Supervisor:
         self._guardians: list[Guardian] = []
         self._sweeps: list[Sweep] = []
 
-    def run(self, launches: Sequence[Launch]) -> list[Outcome]:
+    def run(self, launches: Sequence[Launch], opening: Callable[[], None]) -> list[Outcome]:
         """Start, guard, sweep, count."""
         self._loop.watch(self._desk.fd, self._desk)
         try:
+            opening()
             outcomes = [self._start(launch) for launch in launches]
             prefer_this_process()
             while not all(guardian.done for guardian in self._guardians):
@@ -65,11 +72,14 @@ class _Supervisor:
     def _start(self, launch: Launch) -> Callable[[], Outcome]:
         """Start one run and then what clears away the dead ones; where its outcome will be."""
         guardian = Guardian(launch, self._loop, self._listener)
+        early = self._take_signals(self._loop.now())
         try:
             guardian.start(self._spawn, self._loop.now)
         except SentinelError as error:
             failed = _failed(launch, error)
             return lambda: failed
+        for received in early:
+            guardian.take(received, self._loop.now(), early=True)
         self._guardians.append(guardian)
         for sweep in launch.sweeps:
             try:
@@ -101,12 +111,18 @@ class _Supervisor:
             guardian.turn(now, ready)
         for sweep in self._sweeps:
             if sweep in ready:
-                sweep.turn()
+                _advance(sweep)
 
-    def _take_signals(self, now: float) -> None:
-        for received in self._desk.read():
+    def _take_signals(self, now: float) -> list[Received]:
+        """Hand out what Sentinel was sent; all of it."""
+        signals = self._desk.read()
+        for received in signals:
             for guardian in self._guardians:
                 guardian.take(received, now)
+                if is_stop(received) and guardian.rests():
+                    # The key of one who waits for a prompt: an explicit SIGSTOP gave him none.
+                    self._stop_with(guardian, received.number)
+        return signals
 
     def _take_children(self) -> None:
         for report in reap():
@@ -116,20 +132,31 @@ class _Supervisor:
 
     def _mirror_stop(self, guardian: Guardian, report: ChildReport) -> None:
         """Stop with the command when its terminal stopped it, so that the shell gets its prompt."""
-        if report.stopped_by is None or guardian.stopping or not guardian.is_main(report.pid):
+        if report.stopped_by is None or not guardian.is_main(report.pid):
             return
-        if self._desk.stop_self(report.stopped_by):
+        self._stop_with(guardian, report.stopped_by)
+
+    def _stop_with(self, guardian: Guardian, number: int) -> None:
+        if not guardian.stopping and self._desk.stop_self(number, guardian.is_stopped):
             guardian.go_on()
 
     def _end_sweeps(self) -> None:
         """Finish clearing, within the deadline; the rest is for the next start."""
         deadline = self._loop.now() + SWEEP_DEADLINE
-        unfinished = [sweep for sweep in self._sweeps if not sweep.turn()]
+        unfinished = [sweep for sweep in self._sweeps if not _advance(sweep)]
         while unfinished and self._loop.now() < deadline:
             self._loop.wait(deadline)
-            unfinished = [sweep for sweep in unfinished if not sweep.turn()]
+            unfinished = [sweep for sweep in unfinished if not _advance(sweep)]
         for sweep in self._sweeps:
             sweep.close()
+
+
+def _advance(sweep: Sweep) -> bool:
+    """Turn `sweep`; whether it is done. A dead run's remains must not cost a living one."""
+    try:
+        return sweep.turn()
+    except SentinelError:
+        return True
 
 
 def _failed(launch: Launch, error: SentinelError) -> Outcome:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _SFD_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
 _SIGSET_BYTES = 128
@@ -29,6 +30,11 @@ def set_parent_death_signal(number: int) -> None:
     Cleared by fork and by the exec of a set-user-ID program (prctl(2)). Raises OSError.
     """
     _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def forbid_core_dump() -> None:
+    """Have this process leave no core, not even where cores are piped to a program (core(5))."""
+    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def become_subreaper() -> None:

@@ -87,10 +87,36 @@ class Child:
         """Deliver signal `number`; False once it has ended."""
         return self.status is None and signal_process(self.pid, number)
 
-    def go_on(self) -> bool:
-        """Send SIGCONT when it is stopped; whether it was."""
+    def begot(self, pid: int) -> bool:
+        """Whether `pid` is this child or descends from it, as far as parents tell (no orphans)."""
+        while self.status is None and pid > 1 and pid != self.pid:
+            stat = process_stat(pid)
+            pid = 0 if stat is None else stat.parent
+        return self.status is None and pid == self.pid
+
+    def is_stopped(self) -> bool:
+        """Whether a signal has stopped it and nothing has continued it yet."""
         stat = None if self.status is not None else process_stat(self.pid)
-        return stat is not None and stat.state == "T" and self.send(signal.SIGCONT)
+        return stat is not None and stat.state == "T"
+
+    def rests(self) -> bool:
+        """Whether it is stopped, and by a stop that was reaped: there is no newer report."""
+        return self.is_stopped() and not _has_news(self.pid)
+
+    def go_on(self) -> bool:
+        """Send SIGCONT when it rests; whether it did.
+
+        After a newer stop it does not: whoever continued it meanwhile needs no help.
+        """
+        return self.rests() and self.send(signal.SIGCONT)
+
+
+def _has_news(pid: int) -> bool:
+    try:
+        news = os.waitid(os.P_PID, pid, os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return news is not None
 
 
 GUARD_NICE = -10

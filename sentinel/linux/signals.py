@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
-from sentinel.linux.libc import signalfd
+from sentinel.linux.libc import forbid_core_dump, signalfd
 
 _TERMINAL = (
     signal.SIGINT,
@@ -81,9 +82,11 @@ class SignalDesk:
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._inherited_mask)
 
-    def stop_self(self, number: int) -> bool:
+    def stop_self(self, number: int, still: Callable[[], bool] = lambda: True) -> bool:
         """Stop this process as its command was stopped; returns after the CONT.
 
+        `still` tells whether the command is stopped yet: it is asked when a CONT to the whole
+        group can no longer be missed, because it would discard the stop that is pending here.
         Only the terminal's stops are mirrored, with the same signal, so that the kernel's rule
         for orphaned process groups holds: where no shell could continue us, nothing stops.
         An explicit SIGSTOP to the command alone leaves the guard awake.
@@ -92,8 +95,11 @@ class SignalDesk:
             return False
         previous = signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
-        signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+        if still():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+            signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+        else:
+            signal.signal(number, signal.SIG_IGN)  # discards what is pending
         signal.signal(number, previous)
         return True
 
@@ -117,13 +123,52 @@ def reaches_whole_group(received: Received) -> bool:
     return not (received.number == signal.SIGHUP and os.getsid(0) == os.getpid())
 
 
-def is_forwarded(received: Received) -> bool:
-    """Whether the command is to be sent what Sentinel was sent."""
-    return received.number not in (signal.SIGCHLD, signal.SIGCONT) and not reaches_whole_group(
-        received
-    )
+def is_forwarded(received: Received, *, early: bool = False) -> bool:
+    """Whether the command is to be sent what Sentinel was sent.
+
+    `early`: before there was a command, so that nobody but Sentinel got it. A CONT is never
+    forwarded: it continues a command that is stopped, and no other.
+    """
+    if received.number in (signal.SIGCHLD, signal.SIGCONT):
+        return False
+    return early or not reaches_whole_group(received)
+
+
+def may_be_for_group(received: Received) -> bool:
+    """Whether the sender, a process of the run, may have meant its own group (kill(0, ...)).
+
+    Nothing in siginfo tells kill(0, n) from kill(our pid, n). Who lives below Sentinel has
+    little reason for the second, but for one case: everybody knows the pid of PID 1.
+    """
+    if os.getpid() == 1:
+        return False
+    try:
+        return os.getpgid(received.pid) == os.getpgrp()
+    except ProcessLookupError:
+        return False
+
+
+def is_stop(received: Received) -> bool:
+    """Whether `received` asks for a stop that a terminal can ask for."""
+    return received.number in _STOPPING
+
+
+def is_key(received: Received) -> bool:
+    """Whether a key of the terminal that asks for an end sent `received`: Ctrl-C and its like."""
+    return received.by_kernel and received.number in (signal.SIGINT, signal.SIGQUIT)
 
 
 def means_now(received: Received) -> bool:
     """Whether a process asked Sentinel itself to end: TERM or INT, not from a keyboard."""
     return received.number in (signal.SIGTERM, signal.SIGINT) and not received.by_kernel
+
+
+def end_by(number: int) -> None:
+    """End this process by signal `number`, as if it had never been handled, but without a core.
+
+    Returns where no signal can do that: in the first process of a pid namespace.
+    """
+    forbid_core_dump()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})

@@ -59,6 +59,10 @@ def command_exit_status(status: CommandStatus | None) -> int:
     return status.code if isinstance(status, Exited) else 128 + status.signal
 
 
+ASKED = "asked to stop"
+"""The moment of the first polite signal, in the timeline."""
+
+
 class Moment(NamedTuple):
     """A line of the timeline: seconds since exec (negative before), what happened, details."""
 
@@ -127,6 +131,8 @@ class Outcome(NamedTuple):
     unenforced: tuple[str, ...] = ()
     failure: str = ""
     exit_status: int = 0
+    interrupted_by: int | None = None
+    """The signal of a key (INT of Ctrl-C, QUIT) that ended the command; None: no key did."""
 
 
 def exit_status(verdict: Verdict, status: CommandStatus | None, *, preserve: bool) -> int:

@@ -32,5 +32,5 @@ class Reading(NamedTuple):
     working_set: int | None
     anon: int | None = None
     composition: Composition | None = None
-    tasks: int = 1
+    tasks: int | None = None
     non_file: int | None = None

@@ -48,7 +48,7 @@ _DONE: Row = (State.DONE, (Do.FINISH,))
 
 S, H = State, Happening
 
-_CHANGES: dict[State, dict[Happening, Row]] = {
+CHANGES: dict[State, dict[Happening, Row]] = {
     S.STARTING: {
         H.STARTED: (S.WATCHING, (Arm(Timer.TIMEOUT),)),
         H.HARD_CROSSED: (S.KILLING, _KILL),
@@ -100,7 +100,7 @@ _CHANGES: dict[State, dict[Happening, Row]] = {
     S.DONE: {},
 }
 
-_IGNORED: dict[State, frozenset[Happening]] = {
+IGNORED: dict[State, frozenset[Happening]] = {
     S.STARTING: frozenset(
         {H.SOFT_CROSSED, H.SOFT_CLEARED, H.DEGRADED, H.TIMEOUT_ELAPSED, H.PATIENCE_ELAPSED}
         | {H.GRACE_ELAPSED, H.RETRY_ELAPSED, H.GIVE_UP_ELAPSED}
@@ -130,8 +130,8 @@ _IGNORED: dict[State, frozenset[Happening]] = {
 }
 
 TABLE: dict[State, dict[Happening, Row]] = {
-    state: {**changes, **dict.fromkeys(_IGNORED[state], (state, ()))}
-    for state, changes in _CHANGES.items()
+    state: {**changes, **dict.fromkeys(IGNORED[state], (state, ()))}
+    for state, changes in CHANGES.items()
 }
 
 STOPPING = frozenset({State.TERMINATING, State.LINGERING, State.KILLING})

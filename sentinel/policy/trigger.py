@@ -72,9 +72,13 @@ class _Phase(Enum):
     PRESSED = "pressed"
 
 
-def slack(limit: int, cpus: int, tasks: int) -> int:
-    """Bytes by which a reading may be too high: the per-CPU stock, at most 2 % of the limit."""
-    return min(SLACK_PER_CPU * min(cpus, max(tasks, 1)), int(limit * SLACK_FRACTION))
+def slack(limit: int, cpus: int, tasks: int | None) -> int:
+    """Bytes by which a reading may be too high: the per-CPU stock, at most 2 % of the limit.
+
+    `tasks` None, how many there are is not known: every CPU may hold some.
+    """
+    holders = cpus if tasks is None else min(cpus, max(tasks, 1))
+    return min(SLACK_PER_CPU * holders, int(limit * SLACK_FRACTION))
 
 
 class _Since:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sentinel.model.events import Happening
-from sentinel.model.outcome import Moment
+from sentinel.model.outcome import ASKED, Moment
 from sentinel.model.signals import signal_name
 from sentinel.model.snapshot import Reading
 from sentinel.model.spec import RunSpec
@@ -43,7 +43,7 @@ class Narrator:
 
     def tell(self, spec: RunSpec, moment: Moment, reading: Reading | None) -> str:
         """The line for `moment`; empty when it is not worth one."""
-        if moment.what == "asked to stop":
+        if moment.what == ASKED:
             return self._asked(spec, moment, reading)
         if moment.what == Happening.DEGRADED.value:
             return f"{spec.name}: degraded: {moment.detail}"

@@ -14,7 +14,7 @@ SCAN_EVERY = 5.0
 
 
 class Aid:
-    """Feeds a family with what fork events and scans tell. Lost events are told once."""
+    """Feeds a family with what fork events and scans tell."""
 
     def __init__(self, family: Family) -> None:
         """Neither is begun yet."""
@@ -24,18 +24,22 @@ class Aid:
         self._wanted = permitted()
 
     def turn(self, now: float, *, calm: bool) -> str:
-        """Take in what there is; why fork events ended, when they just did, else empty."""
+        """Take in what there is; why fork events ended, when they just did, else empty.
+
+        That there never were any, as on kernels without CONFIG_PROC_EVENTS, is nothing to tell.
+        """
+        told = ""
         try:
             self._listen(now, calm=calm)
         except FeedLost as lost:
+            told = str(lost) if self._feed is not None and self._feed.answered else ""
             self.close()
-            return str(lost)
         if self._scan_at is None:
             self._scan_at = now + SCAN_EVERY  # one import at a time
         if calm and now >= self._scan_at:
             self._scan_at = now + SCAN_EVERY
             self._family.scan()
-        return ""
+        return told
 
     def _listen(self, now: float, *, calm: bool) -> None:
         if self._feed is not None:

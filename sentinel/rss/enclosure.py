@@ -10,6 +10,7 @@ from sentinel.enclosure import Look, Process, Waiter
 from sentinel.linux.clock import monotonic
 from sentinel.linux.kinship import Delivery, Identity, ask_identity, has_children, kill_identity
 from sentinel.linux.libc import become_subreaper
+from sentinel.model.errors import SentinelError
 from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import Ledger, Survivor
 from sentinel.model.snapshot import Composition, Reading
@@ -32,8 +33,9 @@ LINGER = 0.050
 """Seconds between looks at a family whose main process is gone."""
 MOST_ASKING = 3
 """Rounds in which newcomers are still asked to stop."""
-MOST_KILLING = 0.100
-"""Seconds that one order to kill may hold up the guard; the policy repeats it."""
+MOST_KILLING = 1.0
+"""Seconds that one order to kill may hold up the guard, which has nothing better to do; 500
+processes take 30 ms, and 16 times that in a machine that emulates its CPU."""
 
 
 class RssEnclosure:
@@ -48,14 +50,15 @@ class RssEnclosure:
         unenforced: tuple[str, ...] = (),
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """Become a subreaper, before the command is forked. Raises OSError.
+        """Become a subreaper, before the command is forked.
 
         `unenforced` names the options that the user gave and that nobody enforces here.
+        Raises SentinelError where a run could not be watched at all.
         """
-        become_subreaper()
         self.unenforced = unenforced
         self._clock = clock
         self._proc = Proc()
+        _require(self._proc)
         self._family = Family(self._proc, clock)
         self._threshold = Threshold(limits)
         self._tallier = Tallier(self._proc)
@@ -231,6 +234,19 @@ class RssEnclosure:
             self._first_look = None
             waiter.forget(ready)
             os.close(ready)
+
+
+def _require(proc: Proc) -> None:
+    """Refuse to guard blindly, and to let daemons escape."""
+    if proc.statm(os.getpid()) is None:
+        raise SentinelError("/proc/PID/statm cannot be read", "mount it: mount -t proc proc /proc")
+    try:
+        become_subreaper()
+    except OSError as error:
+        raise SentinelError(
+            f"cannot become a subreaper: {os.strerror(error.errno or 0)}",
+            "allow prctl(2) with PR_SET_CHILD_SUBREAPER; Linux 3.4 or newer has it",
+        ) from error
 
 
 def _reading(tally: Tally, survey: Survey | None) -> Reading:

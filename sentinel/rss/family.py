@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterable, Iterator
 from sentinel.linux.kinship import Identity
 from sentinel.rss.procfs import DEAD, Proc
 
-WALK_SHARE = 100
-"""Walking is held to 1 % of a core: it is not repeated sooner than this many times its length."""
+WALK_SHARE = 200
+"""Walking is held to 0.5 % of a core: it is not repeated sooner than this many times its length."""
 EAGER_SHARE = 10
+HASTY_SHARE = 20
+"""Half a second is long enough to miss a new member, if walking then costs no more than 5 %."""
 MOST_ROUNDS = 10
 SLOWEST_WALK = 0.5
 """Seconds after which a walk is made although nothing seems to have been forked."""
@@ -107,8 +109,9 @@ class Family:
 
         /proc/loadavg tells the last pid given out here: while it stands still, nobody is new.
         """
-        share = EAGER_SHARE if eager else WALK_SHARE
-        if now < self._walked + self._walk_cost * share:
+        cost = self._walk_cost
+        rest = min(cost * WALK_SHARE, max(SLOWEST_WALK, cost * HASTY_SHARE))
+        if now < self._walked + (cost * EAGER_SHARE if eager else rest):
             return
         newest, forked = self._newest, self._heard
         if forked is None:
@@ -124,7 +127,7 @@ class Family:
         if forks is None:
             self._heard = None
             return
-        met = [self._meet(child, parent) for parent, child in forks if parent in self._members]
+        met = [self._meet(child, parent) for parent, child in forks if self._is_parent(parent)]
         self._heard = bool(self._heard) or bool(met)
 
     def walk(self) -> bool:
@@ -223,16 +226,20 @@ class Family:
                 except psutil.Error:
                     continue
         self._scanned = everybody
-        new = [pid for pid, parent in parents.items() if self._belongs(parent)]
+        new = [pid for pid, parent in parents.items() if self._is_parent(parent)]
         nobody = not new
         while new:
             for pid in new:
                 self._meet(pid, parents.pop(pid))
-            new = [pid for pid, parent in parents.items() if parent in self._members]
+            new = [pid for pid, parent in parents.items() if self._is_parent(parent)]
         return nobody
 
-    def _belongs(self, pid: int) -> bool:
-        return pid == self._own or pid in self._members
+    def _is_parent(self, pid: int) -> bool:
+        """Whether children of `pid` are the run's: it is us, or a member and no namesake of one."""
+        member = self._members.get(pid)
+        if member is not None:
+            member.refresh(self._proc)
+        return pid == self._own or (member is not None and not member.ended)
 
 
 def descendants(proc: Proc, pid: int) -> set[Identity]:

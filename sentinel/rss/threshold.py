@@ -12,7 +12,7 @@ Laws of this room; tests/rss/test_threshold.py holds each as a property:
 Theory of operation. A tally's sum is an upper bound of what the run holds, but for two things.
 Linux 6.2 to 6.15 lets it lag (SLACK). And a page that was shared after a fork and is now copied
 on write moves no RSS number, while it adds to PSS: so a gap is not trusted for longer than
-RECHECK, or a hundred times what the survey cost, which holds surveys to 1 % of a core.
+RECHECK, or SURVEY_SHARE times what the survey cost.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from sentinel.rss.readings import Survey, Tally
 
 FASTEST = 0.005
 SLOWEST = 0.500
-LOOK_SHARE = 100
-"""A look may cost 1 % of a core while nothing grows fast: it is not repeated sooner than this
-many times its own length."""
+LOOK_SHARE = 200
+"""Looks may cost 0.5 % of a core while nothing grows fast: none is made sooner than this many
+times the length of the last one after it."""
+SURVEY_SHARE = 150
+"""The same for surveys that nothing but the passing of time asks for."""
 URGENT_SHARE = 10
 """10 % while the head-room is about to run out: a dead machine is dearer."""
 CALM_FLOOR = 0.050
@@ -38,7 +40,7 @@ MEMORY_OF_GROWTH = 0.5
 SLACK = 0.02
 """Fraction of the limit by which a tally may lag, see above; the design's bound for any slack."""
 RECHECK = 1.0
-RECHECK_NEAR = 0.1
+RECHECK_NEAR = 0.25
 ROUTINE = 10.0
 """Seconds between surveys that nothing asks for, so that the working set can be shown at all."""
 ROUTINE_FIRST = 1.0
@@ -144,7 +146,7 @@ class _Bar:
             return 0.0
         room = self.limit - self.value(known)
         near = self.crossed or room <= self.limit * SLACK
-        trusted = max(RECHECK_NEAR if near else RECHECK, known.cost * LOOK_SHARE)
+        trusted = max(RECHECK_NEAR if near else RECHECK, known.cost * SURVEY_SHARE)
         return min(trusted, max(0.0, room / hidden / 2)) if hidden > 0 else trusted
 
 

@@ -59,8 +59,11 @@ class Stage:
         self.backend = "cgroup"
         return self, (), self.notices
 
-    def supervise(self, launches: Sequence[Launch], listener: Listener) -> list[Outcome]:
+    def supervise(
+        self, launches: Sequence[Launch], listener: Listener, *, opening: Callable[[], None]
+    ) -> list[Outcome]:
         """Cross the limit and end."""
+        opening()
         (launch,) = launches
         self.launched.append(launch.spec)
         listener(launch.spec, Moment(1.0, "patience elapsed"), None)

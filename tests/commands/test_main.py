@@ -28,7 +28,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
     [
         (SentinelError("no place", "make one"), 125, "sentinel: no place; make one\n"),
         (StartError("x", exit_status=127), 127, "sentinel: x\n"),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), -2, ""),
         (BrokenPipeError(), 125, ""),
     ],
 )

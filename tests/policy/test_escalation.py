@@ -31,6 +31,7 @@ class Walk:
         self.log: list[Do] = []
 
     def feed(self, happening: Happening) -> None:
+        """Take one step; the elapse of a timer that is not live cannot happen."""
         timer = TIMER_OF.get(happening)
         if timer is not None:
             if timer not in self.live:
@@ -58,9 +59,9 @@ def walk(*happenings: Happening) -> Walk:
 
 
 def test_the_table_is_total_and_written_down() -> None:
-    """Each state answers each happening, either in the changes or in the ignored set, never both."""
+    """Each state answers each happening, in the changes or in the ignored set, never in both."""
     for state in State:
-        changes, ignored = escalation._CHANGES[state], escalation._IGNORED[state]
+        changes, ignored = escalation.CHANGES[state], escalation.IGNORED[state]
         assert not ignored & changes.keys()
         assert ignored | changes.keys() == set(Happening)
         assert TABLE[state].keys() == set(Happening)

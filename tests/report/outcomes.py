@@ -28,7 +28,7 @@ KILLED = Signalled(9)
 SLEEPER = Survivor(12, "cat", "D")
 
 
-def outcome(verdict: Verdict, **others: Any) -> Outcome:  # noqa: ANN401 - any field's type
+def outcome(verdict: Verdict, **others: Any) -> Outcome:
     """The outcome of a leaker that exited with 0, but for `others`."""
     return Outcome(
         **{

@@ -96,11 +96,22 @@ def test_lost_feed_is_told_once(feed: type[FeedThatTells]) -> None:
     """A feed that ends is closed, told once and never opened again; the family walks again."""
     helper, family = with_family()
     helper.turn(1, calm=True)
-    feed.drains = ["process events: some were lost"]
-    assert helper.turn(2, calm=True) == "process events: some were lost"
-    assert family.heard == [None]
-    assert helper.turn(3, calm=True) == ""
+    feed.drains = [[(7, 8)], "process events: some were lost"]
+    helper.turn(2, calm=True)
+    assert helper.turn(3, calm=True) == "process events: some were lost"
+    assert family.heard == [[(7, 8)], None]
+    assert helper.turn(4, calm=True) == ""
     assert feed.opened == 1
+
+
+def test_feed_that_never_was_is_not_told(feed: type[FeedThatTells]) -> None:
+    """A kernel that has no fork events to tell of has not lost any."""
+    helper, family = with_family()
+    helper.turn(1, calm=True)
+    feed.drains = ["process events: the kernel does not answer"]
+    assert helper.turn(2, calm=True) == ""
+    assert helper.turn(3, calm=True) == ""
+    assert (feed.opened, family.heard) == (1, [None])
 
 
 def test_scans_every_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -9,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from sentinel.linux.kinship import Delivery
 from sentinel.linux.process import process_stat
+from sentinel.model.errors import SentinelError
 from sentinel.model.events import Happening
 from sentinel.model.outcome import Survivor
 from sentinel.model.spec import Count, Limits
+from sentinel.rss import enclosure as rss_enclosure
 from sentinel.rss.enclosure import RssEnclosure
 from sentinel.rss.procfs import Proc
 from tests.rss.held import MIB, Held, held
@@ -86,6 +90,7 @@ def test_workers_that_share_are_spared() -> None:
     """Eight workers that share 100 MiB, 900 MiB of RSS in all, are no crossing of 150 MiB."""
     with held(started("workers", "count=8", "size=100M"), 150 * MIB) as run:
         run.ready()
+        assert len(run.enclosure.survivors()) == 9
         settle(run, 1.5)
         assert run.events == []
     ledger = run.close()
@@ -144,10 +149,9 @@ os.posix_spawn("/bin/sleep", ["sleep", "60"], {{}}, file_actions=actions)
     assert (run.close().peak_current or 0) > 120 * MIB
 
 
-def test_mapped_file_is_no_crossing(tmp_path: Path) -> None:
+def test_mapped_file_is_no_crossing(disk: Path) -> None:
     """A program that maps a file of four times its limit holds no working set of that size."""
-    file = tmp_path / "file"
-    with held(started("mmap", f"file={file}", "size=256M", "seconds=60"), 64 * MIB) as run:
+    with held(started("mmap", f"file={disk / 'file'}", "size=256M", "seconds=60"), 64 * MIB) as run:
         run.until("the file to be mapped", lambda: mapped(run) > 200 * MIB)
         settle(run, 1.2)
         assert run.events == []
@@ -159,9 +163,9 @@ def mapped(run: Held) -> int:
     return 0 if statm is None else statm.shared
 
 
-def test_mapped_file_counts_in_total(tmp_path: Path) -> None:
+def test_mapped_file_counts_in_total(disk: Path) -> None:
     """With `--count total` the same program is over its limit."""
-    argv = started("mmap", f"file={tmp_path / 'file'}", "size=256M", "seconds=60")
+    argv = started("mmap", f"file={disk / 'file'}", "size=256M", "seconds=60")
     with held(argv, 64 * MIB, counted=Count.TOTAL) as run:
         run.until("the crossing", lambda: run.told(Happening.SOFT_CROSSED))
         event = run.told(Happening.SOFT_CROSSED)
@@ -338,6 +342,35 @@ def test_stopped_main_is_not_gone() -> None:
         run.enclosure.reaped(run.main.pid)
         assert not run.enclosure.is_empty()
         assert run.enclosure.kill() == 1
+
+
+def test_what_cannot_be_killed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is not ours to signal, as a set-user-ID program is, is left behind by name."""
+    with held(started("hold", "size=1M"), 64 * MIB) as run:
+        run.ready()
+        with monkeypatch.context() as patch:
+            patch.setattr(rss_enclosure, "kill_identity", lambda _: Delivery.REFUSED)
+            assert run.enclosure.kill() == 1
+            assert not run.enclosure.is_empty()
+        name = os.path.basename(victim())[:15]
+        assert run.close().left_behind == (Survivor(run.main.pid, name, "S"),)
+
+
+def test_refuses_to_guard_blindly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where /proc says nothing, or orphans cannot be adopted, no run is begun."""
+    with monkeypatch.context() as patch:
+        patch.setattr(rss_enclosure, "become_subreaper", not_permitted)
+        with pytest.raises(SentinelError, match="cannot become a subreaper: Operation not perm"):
+            RssEnclosure(Limits(64 * MIB, None))
+    monkeypatch.setattr(Proc, "statm", lambda _self, _pid: None)
+    with pytest.raises(SentinelError) as caught:
+        RssEnclosure(Limits(64 * MIB, None))
+    assert caught.value.remedy == "mount it: mount -t proc proc /proc"
+
+
+def not_permitted() -> None:
+    """Be a seccomp filter."""
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def test_wire_is_nothing() -> None:

@@ -12,7 +12,7 @@ import pytest
 from sentinel.linux.clock import monotonic
 from sentinel.linux.kinship import Identity
 from sentinel.linux.process import process_stat
-from sentinel.rss.family import SLOWEST_WALK, WALK_SHARE, Family, descendants
+from sentinel.rss.family import SLOWEST_WALK, Family, descendants
 from sentinel.rss.procfs import Proc
 from tests.rss.mockup import MockProc
 from tests.victims.build import victim
@@ -202,19 +202,29 @@ def test_walks_every_half_second(mock: MockProc) -> None:
 
 
 @pytest.mark.pure
-def test_walking_is_paid_for(mock: MockProc) -> None:
-    """A walk that took 10 ms is not repeated for a second, or 0.1 s when it matters."""
+@pytest.mark.parametrize(
+    ("cost", "eager", "rest"),
+    [
+        (0.001, "calm", 0.2),
+        (0.010, "calm", 0.5),
+        (0.040, "calm", 0.8),
+        (0.001, "eager", 0.01),
+        (0.040, "eager", 0.4),
+    ],
+)
+def test_walking_is_paid_for(mock: MockProc, cost: float, eager: str, rest: float) -> None:
+    """After a walk its length decides how soon the next may be, and whether it matters much."""
     clock = Clock()
     family = begun(mock, clock)
-    clock.step = 0.01
+    clock.step = cost
     family.refresh(0, eager=False)
-    clock.step, clock.now = 0.0, 0.0
+    walked, clock.step = clock.now, 0.0
     mock.newest(101)
     mock.children(MAIN, 101)
     mock.process(101)
-    family.refresh(0.01 * WALK_SHARE, eager=False)
+    family.refresh(walked + rest - 0.001, eager=eager == "eager")
     assert pids(family) == [MAIN]
-    family.refresh(0.121, eager=True)
+    family.refresh(walked + rest + 0.001, eager=eager == "eager")
     assert pids(family) == [MAIN, 101]
 
 
@@ -227,6 +237,19 @@ def test_hears_of_forks(mock: MockProc) -> None:
     mock.process(103)
     family.hear([(77, 103), (MAIN, 101), (101, 102)])
     assert pids(family) == [MAIN, 101, 102]
+
+
+@pytest.mark.pure
+def test_hears_nothing_of_a_members_namesake(mock: MockProc) -> None:
+    """A fork of a process that got a dead member's number makes no member."""
+    family = begun(mock)
+    mock.children(MAIN, 101)
+    mock.process(101, start=200)
+    family.walk()
+    mock.process(101, start=201)
+    mock.process(102)
+    family.hear([(101, 102)])
+    assert pids(family) == [MAIN]
 
 
 @pytest.mark.pure

@@ -29,7 +29,7 @@ def test_everything_works_here() -> None:
     for subject in ("/proc", "PSS", "children", "subreaper", "record"):
         assert found[subject].works, found[subject]
         assert found[subject].remedy == ""
-    assert found["fork events"].works is permitted()
+    assert permitted() or not found["fork events"].works
 
 
 @pytest.mark.usefixtures("subreaper")

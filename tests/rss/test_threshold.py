@@ -175,12 +175,12 @@ def test_shared_memory_is_surveyed_rarely() -> None:
 
 
 def test_dear_surveys_are_rarer() -> None:
-    """A survey that takes 50 ms is not repeated for five seconds while nothing grows."""
+    """A survey that takes 40 ms is not repeated for six seconds while nothing grows."""
     judge = threshold()
     seen = tally(0, 1500)
-    surveyed(judge, seen, survey(seen, 150, cost=0.05))
-    assert not judge.observe(tally(4.9, 1500), CHEAP).survey
-    assert judge.observe(tally(5.0, 1500), CHEAP).survey
+    surveyed(judge, seen, survey(seen, 150, cost=0.04))
+    assert not judge.observe(tally(5.9, 1500), CHEAP).survey
+    assert judge.observe(tally(6.0, 1500), CHEAP).survey
 
 
 def test_false_alarms_are_paid_for() -> None:
@@ -223,7 +223,7 @@ def test_copy_on_write_is_followed() -> None:
 
 
 def test_near_the_limit_is_rechecked_soon() -> None:
-    """Within 2 % of the limit, where a lagging tally matters, a survey is trusted for 100 ms."""
+    """Within 2 % of the limit, where a lagging tally matters, a survey is trusted for 250 ms."""
     judge = threshold()
     seen = tally(0, 199)
     surveyed(judge, seen, survey(seen, 199))

@@ -1,0 +1,1 @@
+"""One suite for every enclosure: the fake that other tests rely on, rss, and cgroup."""
