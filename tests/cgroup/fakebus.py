@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from jeepney import (
@@ -95,8 +95,9 @@ class Client:
         self.refuse(self._start, name, *words)
 
     def raw(self, data: bytes) -> None:
-        """Say anything."""
-        self._connection.sendall(data)
+        """Say anything, to whoever still listens."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._connection.sendall(data)
 
     def wait_for_hangup(self) -> None:
         """Say nothing until the client has had enough."""
