@@ -23,7 +23,7 @@ class Ancestry:
             path = os.path.dirname(path)
         self._leaf = leaf_path
         # The real root has controllers and no limit; above a namespace's there is no cgroupfs.
-        self._whole = os.path.exists(f"{path}/{files.CGROUP_CONTROLLERS}")
+        self.whole = os.path.exists(f"{path}/{files.CGROUP_CONTROLLERS}")
 
     def deltas(self) -> tuple[CounterDelta, ...]:
         """What each level counted since the start, leaf first; levels without news are left out."""
@@ -37,7 +37,7 @@ class Ancestry:
     def oom_above(self, deltas: tuple[CounterDelta, ...]) -> str | None:
         """Whose OOM killed in the leaf, by what `deltas` counted; the leaf must still be there."""
         above = [delta for delta in deltas if delta.path != self._leaf]
-        return decided_above(_counts(self._leaf, files.MEMORY_EVENTS), above, whole=self._whole)
+        return decided_above(_counts(self._leaf, files.MEMORY_EVENTS), above, whole=self.whole)
 
 
 def _counts(path: str, name: str = files.MEMORY_EVENTS_LOCAL) -> dict[str, int]:

@@ -50,6 +50,17 @@ def probe() -> tuple[Check, ...]:
     return tuple(checks)
 
 
+def probe_container() -> tuple[Check, ...]:
+    """Whether a container's own cgroup can be watched as a whole; empty where we are in none."""
+    from sentinel.cgroup.observer import STEP, observed
+
+    container = observed(alone=True)
+    if isinstance(container, Refusal):
+        return ()
+    container.close()
+    return (Check(STEP, works=True, detail=f"{container.path} can be read"),)
+
+
 def _passed_over(refusal: Refusal, *, needed: bool) -> Check:
     """A step of the ladder that found no place: a fault only where no other step did."""
     fault = needed and refusal.applies

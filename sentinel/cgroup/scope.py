@@ -11,6 +11,7 @@ import stat
 from contextlib import suppress
 
 from sentinel.cgroup import files
+from sentinel.cgroup.behalf import OnBehalf
 from sentinel.cgroup.leaf import LEAF_PREFIX
 from sentinel.cgroup.manager import Bus, ManagerFault, start_scope
 from sentinel.cgroup.placement import Host, Refusal, enable, own_cgroup, remedy_for
@@ -182,7 +183,7 @@ class ScopeSweep:
             try:
                 sweep = LeafSweep(scope)
                 self._sweeps.append(sweep)
-                sweep.begin(_OnBehalf(waiter, self))
+                sweep.begin(OnBehalf(waiter, self))
             except KernelFileError:
                 continue
             finally:
@@ -198,20 +199,3 @@ class ScopeSweep:
         for sweep in self._sweeps:
             sweep.close()
         self._sweeps.clear()
-
-
-class _OnBehalf:
-    """Watches descriptors as somebody else."""
-
-    def __init__(self, waiter: Waiter, owner: object) -> None:
-        self._waiter = waiter
-        self._owner = owner
-
-    def watch(self, fd: int, token: object, *, priority: bool = False) -> None:
-        """Report the owner instead of `token`."""
-        del token
-        self._waiter.watch(fd, self._owner, priority=priority)
-
-    def forget(self, fd: int) -> None:
-        """Stop watching."""
-        self._waiter.forget(fd)
