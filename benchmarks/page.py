@@ -15,11 +15,11 @@ PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
 _HEAD = """\
 # What guarding costs, and what it buys
 
-Made from `results/` by `python -m benchmarks --page`; not written by hand. Each number is the
-median [least, most] of its rounds. Sentinel and what it is measured against run in turns
-(A B A B ...), so that both see the same machine; the ratio is Sentinel's value over the other's,
-round by round where both had as many rounds. Ratios carry over to other machines, absolute
-numbers hardly: the lab's kernels run several times slower than a real machine.
+Made from `benchmarks/results/` by `python -m benchmarks --page`; not written by hand. Each
+number is the median [least, most] of its rounds. Sentinel and what it is measured against run
+in turns (A B A B ...), so that both see the same machine; the ratio is Sentinel's value over
+the other's, round by round where both had as many rounds. Ratios carry over to other machines,
+absolute numbers hardly: the lab's kernels run several times slower than a real machine.
 
     make bench                                      all that can run here
     .venv/bin/python -m benchmarks --quick          the same, two short rounds of everything

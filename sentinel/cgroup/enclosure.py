@@ -20,6 +20,9 @@ from sentinel.model.spec import Limits
 from sentinel.policy.oom import OomJudge
 from sentinel.policy.trigger import Finding, Trigger, Wire
 
+RECENT = 5.0
+"""Seconds for which a reading tells what an OOM met: the kill has emptied the leaf since."""
+
 
 class CgroupEnclosure:
     """One run in one leaf. The limits are in force before the command is placed."""
@@ -66,7 +69,7 @@ class CgroupEnclosure:
         self._high = counts.get("high", self._high)
         wall = self._oom.observe(now, counts)
         if wall.crossed:
-            reading = self._gauge.last or self._reading(now)  # from before the kill, if any
+            reading = self._before_the_kill(now)
             return Look((Event(Happening.HARD_CROSSED, reading, wall.why),))
         if self._stopping or self._blind or (self._trigger.quiet and not fresh):
             return Look(again=wall.again)
@@ -119,6 +122,12 @@ class CgroupEnclosure:
             return self._gauge.read(now)
         except KernelFileError:
             return None
+
+    def _before_the_kill(self, now: float) -> Reading | None:
+        """What an OOM met: the last reading of the alert that led to it, if there was one."""
+        last = self._gauge.last
+        recent = last is not None and now - last.at <= RECENT
+        return last if recent else self._reading(now)
 
     def set_wire(self, *, armed: bool, now: float) -> None:
         """Write memory.high. Raising it wakes nobody, but ends all further throttle sleeps."""

@@ -219,8 +219,8 @@ class Guardian:
         """A signal was sent to Sentinel: forward it, or hurry a stop that is under way.
 
         `early`: before the command was started. A process of the run that signals its own
-        group (`trap 'kill 0' TERM`) reached the command by itself, and hurries nobody; nor
-        does a sender who is gone, because it may have been one.
+        group (`trap 'kill 0' TERM`) reached the command by itself, and hurries nobody. A sender
+        who is gone already, pkill(1) for one, is taken for a stranger.
         """
         if is_key(received):
             self._evidence.keys.add(received.number)
@@ -230,7 +230,7 @@ class Guardian:
             return
         within = self._main.begot(received.pid)
         if self.stopping and means_now(received):
-            if within is False:
+            if not within:
                 self._hurry(received, now)
         elif not (within and may_be_for_group(received)):
             if not received.by_kernel:

@@ -87,11 +87,16 @@ class Child:
         """Deliver signal `number`; False once it has ended."""
         return self.status is None and signal_process(self.pid, number)
 
-    def begot(self, pid: int) -> bool:
-        """Whether `pid` is this child or descends from it, as far as parents tell (no orphans)."""
+    def begot(self, pid: int) -> bool | None:
+        """Whether `pid` is this child or descends from it, by its parents: orphans do not.
+
+        None: it is gone, and nobody knows any more.
+        """
         while self.status is None and pid > 1 and pid != self.pid:
             stat = process_stat(pid)
-            pid = 0 if stat is None else stat.parent
+            if stat is None:
+                return None
+            pid = stat.parent
         return self.status is None and pid == self.pid
 
     def is_stopped(self) -> bool:

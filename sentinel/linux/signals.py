@@ -18,7 +18,23 @@ _TERMINAL = (
     signal.SIGTTOU,
     signal.SIGWINCH,
 )
-_FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
+_FORWARDED = (
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGCONT,
+    # Nobody sends these to Sentinel but for its command, and they would end it: what a timer
+    # that was set before the exec brings (alarm(2)), batch systems, a container's `docker stop`.
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGIO,
+    signal.SIGPWR,
+    signal.SIGSTKFLT,
+    signal.SIGXCPU,
+    *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
+)
 _STOPPING = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 _PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -27,7 +43,7 @@ _SIGINFO = struct.Struct("IiiII108x")
 
 
 class Received(NamedTuple):
-    """A signal that was sent to Sentinel. `by_kernel`: to the whole foreground group, by a tty."""
+    """A signal that was sent to Sentinel. `by_kernel`: by a terminal, a timer, not a process."""
 
     number: int
     pid: int
@@ -117,10 +133,13 @@ def reaches_whole_group(received: Received) -> bool:
     """Whether the command got `received` from the kernel too, so that forwarding would double it.
 
     A hang-up goes to the session's leader alone while it lives (tty_signal_session_leader).
+    XCPU counts the CPU time of each process alone.
     """
     if not received.by_kernel:
         return False
-    return not (received.number == signal.SIGHUP and os.getsid(0) == os.getpid())
+    if received.number == signal.SIGHUP:
+        return os.getsid(0) != os.getpid()
+    return received.number in (*_TERMINAL, signal.SIGXCPU)
 
 
 def is_forwarded(received: Received, *, early: bool = False) -> bool:

@@ -12,7 +12,7 @@ Laws of this room; tests/rss/test_threshold.py holds each as a property:
 Theory of operation. A tally's sum is an upper bound of what the run holds, but for two things.
 Linux 6.2 to 6.15 lets it lag (SLACK). And a page that was shared after a fork and is now copied
 on write moves no RSS number, while it adds to PSS: so a gap is not trusted for longer than
-RECHECK, or SURVEY_SHARE times what the survey cost.
+RECHECK, or LOOK_SHARE times what the survey cost.
 """
 
 from __future__ import annotations
@@ -25,16 +25,15 @@ from sentinel.rss.readings import Survey, Tally
 FASTEST = 0.005
 SLOWEST = 0.500
 LOOK_SHARE = 200
-"""Looks may cost 0.5 % of a core while nothing grows fast: none is made sooner than this many
-times the length of the last one after it."""
-SURVEY_SHARE = 150
-"""The same for surveys that nothing but the passing of time asks for."""
+"""Looks, and surveys that nothing but time asks for, may cost 0.5 % of a core each: none is made
+sooner than this many times the length of the last one after it."""
 URGENT_SHARE = 10
 """10 % while the head-room is about to run out: a dead machine is dearer."""
-CALM_FLOOR = 0.050
+CALM_FLOOR = 0.080
 SUDDEN = 200 << 20
 """Bytes per second that a quiet program is assumed able to begin growing at: at 100 MiB of
-head-room it is looked at every 500 ms, at 10 MiB every 50 ms (20 looks of 60 us: 0.1 %)."""
+head-room it is looked at every 500 ms, at 16 MiB and less every 80 ms. A look after a sleep costs
+300 us on a busy machine, whose caches have forgotten us, and 20 us in a row: 0.4 % of a core."""
 MEMORY_OF_GROWTH = 0.5
 """Seconds in which a burst of growth counts for half: allocators grow in steps."""
 SLACK = 0.02
@@ -146,7 +145,7 @@ class _Bar:
             return 0.0
         room = self.limit - self.value(known)
         near = self.crossed or room <= self.limit * SLACK
-        trusted = max(RECHECK_NEAR if near else RECHECK, known.cost * SURVEY_SHARE)
+        trusted = max(RECHECK_NEAR if near else RECHECK, known.cost * LOOK_SHARE)
         return min(trusted, max(0.0, room / hidden / 2)) if hidden > 0 else trusted
 
 

@@ -23,7 +23,7 @@ _IGNORE = "import signal; signal.signal(15, 1); a = []\nwhile 1: a += [0]"
 DEAF = [sys.executable, "-I", "-c", _IGNORE]
 
 
-def run(*words: str, **popen: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401 - Popen's
+def run(*words: str, **popen: Any) -> subprocess.CompletedProcess[str]:
     """Run `sentinel exec --backend rss` to its end."""
     environment = {name: text for name, text in os.environ.items() if "SENTINEL" not in name}
     environment["XDG_CONFIG_HOME"] = "/nonexistent"

@@ -120,24 +120,30 @@ def test_after_sentinels_own_sigkill_the_next_start_sweeps(point: str, tmp_path:
 
 @pytest.mark.limit(120)
 def test_sigkill_at_any_of_many_moments() -> None:
-    """Guards killed 10 ms apart, from before the leaf to after a kill: one start clears all."""
+    """Killed 20 ms later each time, from the leaf to after the kill: the next starts clear all."""
     options = ["--limit", "16M", "--grace", "100ms"]
     words = victim_words("leak", "rate=80M", "max=24M", "term=ignore", "seconds=60")
-    began = time.monotonic()
-    due = [(began + 0.010 * nth, guard(options, words)) for nth in range(40)]
-    for moment, process in due:
+    inside: set[int] = set()
+    killed = []
+    for nth in range(30):
+        there = set(leaves())
+        process = guard(options, words)
+        wait_for(lambda there=there: set(leaves()) - there, "its leaf")  # type: ignore[misc]
+        moment = time.monotonic() + 0.020 * nth
         while time.monotonic() < moment:
             time.sleep(0.001)
         process.kill()
-    for _, process in due:
-        process.communicate(timeout=60)
-    inside = [pid for leaf in leaves() for pid in members(leaf)]
+        process.wait()
+        killed.append(process)  # what it left still holds its pipes
+        inside.update(pid for leaf in leaves() for pid in members(leaf))
     assert inside
     done = guard(LIMIT, ["true"])
     assert done.communicate(timeout=60) == ("", "")
     assert done.returncode == 0
     assert leaves() == []
     assert not any(alive(pid) for pid in inside)
+    for process in killed:
+        process.communicate(timeout=60)
 
 
 def test_the_direct_child_gets_the_signal_when_sentinel_dies(tmp_path: object) -> None:

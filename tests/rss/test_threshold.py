@@ -175,10 +175,10 @@ def test_shared_memory_is_surveyed_rarely() -> None:
 
 
 def test_dear_surveys_are_rarer() -> None:
-    """A survey that takes 40 ms is not repeated for six seconds while nothing grows."""
+    """A survey that takes 30 ms is not repeated for six seconds while nothing grows."""
     judge = threshold()
     seen = tally(0, 1500)
-    surveyed(judge, seen, survey(seen, 150, cost=0.04))
+    surveyed(judge, seen, survey(seen, 150, cost=0.03))
     assert not judge.observe(tally(5.9, 1500), CHEAP).survey
     assert judge.observe(tally(6.0, 1500), CHEAP).survey
 
@@ -284,7 +284,7 @@ def settled(judge: Threshold, anon: float) -> float:
     return now
 
 
-@pytest.mark.parametrize(("anon", "again"), [(50, 0.5), (150, 0.25), (180, 0.1), (199.9, 0.05)])
+@pytest.mark.parametrize(("anon", "again"), [(50, 0.5), (150, 0.25), (180, 0.1), (199.9, 0.08)])
 def test_pace_of_a_steady_run(anon: float, again: float) -> None:
     """A run that does not grow is looked at the less often the more head-room it has."""
     judge = threshold()
