@@ -19,28 +19,24 @@ static int open_file(const char *path) {
     return fd;
 }
 
-/* Each mode loops until the seconds are over and tells how much it got through. */
+/* Each mode loops until the seconds are over and `least` is through; tells how much it was. */
 static void report(size_t bytes) {
     say("through bytes=%zu", bytes);
     finish();
 }
 
-static size_t read_once(const char *path, size_t size) {
+static void read_once(const char *path, size_t size, size_t *total) {
     int fd = open_file(path);
-    size_t done = 0;
     ssize_t n = 1;
-    while (n > 0 && done < size && !ended()) {
-        n = read(fd, buffer, sizeof buffer);
-        if (n < 0) fail(1, "file=%s: %s", path, strerror(errno));
-        done += n;
-    }
+    for (size_t done = 0; n > 0 && done < size && !enough(*total); done += n, *total += n)
+        if ((n = read(fd, buffer, sizeof buffer)) < 0) fail(1, "file=%s: %s", path, strerror(errno));
     close(fd);
-    return done;
 }
 
 static const char *prepare(size_t *size) {
     const char *path = text_option("file", NULL);
     *size = size_option("size", "256M");
+    least_option();
     frame_begin();
     ensure_file(path, *size);
     return path;
@@ -50,7 +46,7 @@ void mode_read(void) {
     size_t size, total = 0;
     const char *path = prepare(&size);
     say("ready pid=%d", (int)getpid());
-    while (!ended()) total += read_once(path, size);
+    while (!enough(total)) read_once(path, size, &total);
     report(total);
 }
 
@@ -61,7 +57,7 @@ void mode_anonread(void) {
     if (anon > max_bytes()) fail(2, "anon is larger than max=%zu", max_bytes());
     grow(anon);
     say("ready pid=%d", (int)getpid());
-    while (!ended()) total += read_once(path, size);
+    while (!enough(total)) read_once(path, size, &total);
     report(total);
 }
 
@@ -72,12 +68,12 @@ void mode_copy(void) {
     const char *path = prepare(&size);
     if (!to) fail(2, "to=PATH is missing");
     say("ready pid=%d", (int)getpid());
-    while (!ended()) {
+    while (!enough(total)) {
         int in = open_file(path);
         int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (out < 0 || unlink(to)) fail(1, "to=%s: %s", to, strerror(errno));
         ssize_t n;
-        for (size_t done = 0; done < size && !ended(); done += n, total += n)
+        for (size_t done = 0; done < size && !enough(total); done += n, total += n)
             if ((n = read(in, buffer, sizeof buffer)) <= 0 || write(out, buffer, n) != n)
                 fail(1, "to=%s: %s", to, strerror(errno));
         fsync(out);
@@ -104,13 +100,13 @@ void mode_mmap(void) {
     const char *path = prepare(&size);
     uint64_t random = 88172645463325252ULL;
     say("ready pid=%d", (int)getpid());
-    while (!ended()) {
+    while (!enough(total)) {
         int fd = open(path, (dirty ? O_RDWR : O_RDONLY) | O_CLOEXEC);
         int access = PROT_READ | (dirty ? PROT_WRITE : 0);
         volatile char *map = mmap(NULL, size, access, MAP_SHARED, fd, 0);
         if (map == MAP_FAILED) fail(1, "file=%s: %s", path, strerror(errno));
         madvise((void *)map, size, advice);
-        for (size_t i = 0; i < size / page && !ended(); i++, total += page) {
+        for (size_t i = 0; i < size / page && !enough(total); i++, total += page) {
             random ^= random << 13, random ^= random >> 7, random ^= random << 17;
             volatile char *byte = map + (scattered ? random % (size / page) : i) * page;
             if (dirty) *byte += 1;
@@ -125,13 +121,14 @@ void mode_mmap(void) {
 /* What Go and jemalloc do: give pages back with MADV_FREE. They count as anon until reclaimed. */
 void mode_lazyfree(void) {
     size_t block = size_option("block", "40M"), total = 0;
+    least_option();
     frame_begin();
     size_t count = max_bytes() / block;
     if (!count) fail(2, "block is larger than max=%zu", max_bytes());
     char *blocks = mmap(NULL, count * block, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (blocks == MAP_FAILED) fail(1, "mmap: %s", strerror(errno));
     say("ready pid=%d", (int)getpid());
-    for (size_t i = 0; !ended(); i = (i + 1) % count, total += block) {
+    for (size_t i = 0; !enough(total); i = (i + 1) % count, total += block) {
         memset(blocks + i * block, 0xa5, block);
         if (madvise(blocks + i * block, block, MADV_FREE)) fail(CANNOT, "MADV_FREE: %s", strerror(errno));
     }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define BACKSTOP_SECONDS 10
+#define OVERTIME_SECONDS 60
 
 static char **words;
 static int word_count;
@@ -24,6 +25,7 @@ static bool *used;
 
 static size_t bound;
 static long seconds;
+static size_t least;
 static size_t rate;
 static int64_t deadline_us;
 static const char *checkpoint;
@@ -125,7 +127,8 @@ static size_t available(void) {
 static void arm_backstop(void) {
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
     int64_t left = deadline_us - now_us();
-    struct itimerspec when = {.it_value.tv_sec = (left > 0 ? left / 1000000 : 0) + BACKSTOP_SECONDS};
+    long more = BACKSTOP_SECONDS + (least ? OVERTIME_SECONDS : 0);
+    struct itimerspec when = {.it_value.tv_sec = (left > 0 ? left / 1000000 : 0) + more};
     timer_t timer;
     if (timer_create(CLOCK_MONOTONIC, &event, &timer) || timer_settime(timer, 0, &when, NULL))
         fail(1, "no timer to bound the run: %s", strerror(errno));
@@ -180,6 +183,13 @@ void frame_begin(void) {
 }
 
 bool ended(void) { return now_us() >= deadline_us; }
+
+void least_option(void) { least = size_option("least", "0"); }
+
+/* On a busy machine the seconds may be over before anything was pressed. */
+bool enough(size_t done) {
+    return ended() && (done >= least || now_us() >= deadline_us + OVERTIME_SECONDS * 1000000LL);
+}
 
 void sleep_to_end(void) {
     struct timespec end = {.tv_sec = deadline_us / 1000000, .tv_nsec = deadline_us % 1000000 * 1000};

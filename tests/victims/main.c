@@ -12,12 +12,12 @@ static const struct {
     {"leak", mode_leak, "rate= max= threads=1 during=leak|stop"},
     {"hold", mode_hold, "size=16M"},
     {"brim", mode_brim, "limit=64M margin=1M"},
-    {"read", mode_read, "file= size=256M"},
-    {"copy", mode_copy, "file= to= size=256M"},
-    {"mmap", mode_mmap, "file= size=256M order=sequential|random dirty=0 "
+    {"read", mode_read, "file= size=256M least=0"},
+    {"copy", mode_copy, "file= to= size=256M least=0"},
+    {"mmap", mode_mmap, "file= size=256M least=0 order=sequential|random dirty=0 "
                         "advice=none|sequential|willneed|random"},
-    {"lazyfree", mode_lazyfree, "block=40M max="},
-    {"anonread", mode_anonread, "anon=32M file= size=256M"},
+    {"lazyfree", mode_lazyfree, "block=40M max= least=0"},
+    {"anonread", mode_anonread, "anon=32M file= size=256M least=0"},
     {"names", mode_names, "dir=. make=0"},
     {"tmpfs", mode_tmpfs, "dir=/dev/shm rate= max="},
     {"mlock", mode_mlock, "file= rate= max="},

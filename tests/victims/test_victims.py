@@ -23,7 +23,7 @@ ENDING = {
     "leak-threads": "leak max=20M threads=3",
     "hold": "hold seconds=1",
     "brim": "brim limit=24M seconds=1",
-    "read": "read file={dir}/data size=8M seconds=1",
+    "read": "read file={dir}/data size=8M least=8M seconds=1",
     "copy": "copy file={dir}/data to={dir}/copy size=8M seconds=1",
     "mmap": "mmap file={dir}/data size=8M seconds=1 advice=willneed",
     "mmap-random": "mmap file={dir}/data size=8M order=random dirty=1 seconds=1",

@@ -2,6 +2,7 @@
  *
  * A victim bounds itself three times: by `max` bytes, by `seconds`, and by a kernel timer that
  * SIGKILLs every one of its processes (stopped ones too) ten seconds after that.
+ * `least` bytes, in the modes that take it, extend the seconds by up to sixty.
  */
 #ifndef VICTIM_H
 #define VICTIM_H
@@ -28,8 +29,10 @@ void fail(int status, const char *format, ...) __attribute__((format(printf, 2, 
 void finish(void) __attribute__((noreturn)); /* "done", exit 0 */
 
 int64_t now_us(void);
-bool ended(void);        /* the seconds are over */
-void sleep_to_end(void); /* without a single wake-up */
+void least_option(void);   /* before frame_begin, in the modes that ask enough() */
+bool ended(void);          /* the seconds are over */
+bool enough(size_t done);  /* and `least` bytes are done */
+void sleep_to_end(void);   /* without a single wake-up */
 size_t max_bytes(void);
 void pace(size_t bytes); /* sleep as `rate` asks after `bytes` more */
 void *grow(size_t bytes); /* private anonymous memory, every page written */
