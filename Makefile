@@ -88,6 +88,7 @@ lab-deps: ## Install all that the tests need, kernels included (root, Debian)
 	@apt-get update -qq
 	@$(APT_INSTALL) $(LAB_PACKAGES)
 	@$(PYTHON) -m tests.lab.kernels
+	@$(PYTHON) -m tests.lab.layer
 
 # The same, as far as this machine needs it: root installs it, others are told.
 .PHONY: deps

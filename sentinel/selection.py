@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 from sentinel.cgroup.allowance import Allowance, allowance
 from sentinel.cgroup.enclosure import CgroupEnclosure
+from sentinel.cgroup.ladder import find_place, sweep_beside
 from sentinel.cgroup.leaf import make_leaf
-from sentinel.cgroup.placement import Refusal, find_place
-from sentinel.cgroup.sweep import LeafSweep
+from sentinel.cgroup.placement import Refusal
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Enclosure, Sweep
 from sentinel.model.diagnosis import Check
 from sentinel.model.errors import KernelFileError, SentinelError
-from sentinel.model.spec import RunSpec
+from sentinel.model.spec import Limits, RunSpec
+from sentinel.model.units import LARGEST_SIZE
 
 __all__ = ["Allowance", "Enclosed", "allowance", "diagnose", "enclose"]
 
@@ -27,12 +28,12 @@ class Enclosed(NamedTuple):
 
 
 def enclose(spec: RunSpec) -> Enclosed:
-    """Make the enclosure for `spec`: a leaf where there is a place, else the RSS poller.
+    """Make the enclosure for `spec`: a leaf where there is a place, else what can be had.
 
-    Raises SentinelError when `--backend cgroup` finds no place.
+    Raises SentinelError when `--backend cgroup` or `cgroup-ro` finds no place.
     """
     refusals: tuple[Refusal, ...] = ()
-    if spec.backend != "rss":
+    if spec.backend in ("auto", "cgroup"):
         place, refusals = find_place(_controllers(spec))
         if place is not None:
             try:
@@ -42,6 +43,17 @@ def enclose(spec: RunSpec) -> Enclosed:
         if spec.backend == "cgroup":
             reason, remedy = _explain(refusals)
             raise SentinelError(f"no cgroup for --backend cgroup: {reason}", remedy)
+    if spec.backend != "rss":
+        from sentinel.cgroup.observer import observed
+
+        container = observed(alone=spec.backend == "auto")
+        if isinstance(container, Cgroup):
+            return _observing(container, spec, refusals)
+        if spec.backend == "cgroup-ro":
+            raise SentinelError(
+                f"no cgroup for --backend cgroup-ro: {container.reason}", container.remedy
+            )
+        refusals = (*refusals, container)
     return _in_rss(spec, refusals)
 
 
@@ -64,7 +76,28 @@ def _in_leaf(place: Cgroup, spec: RunSpec) -> Enclosed:
         leaf.remove()
         leaf.close()
         raise
-    return Enclosed(enclosure, (LeafSweep(place),), _warn(unenforced, "this kernel"))
+    return Enclosed(enclosure, (sweep_beside(place),), _warn(unenforced, "this kernel"))
+
+
+def _observing(container: Cgroup, spec: RunSpec, refusals: tuple[Refusal, ...]) -> Enclosed:
+    """The observer of a container's own cgroup; the crew of rss, which nothing alarms, ends it."""
+    from sentinel.cgroup.observer import Observer
+    from sentinel.linux.clock import monotonic
+    from sentinel.rss.enclosure import RssEnclosure
+    from sentinel.rss.sweep import RecordSweep
+
+    unenforced = tuple(name for name in ("swap", "pids", "cpus") if name in spec.explicit)
+    crew = RssEnclosure(Limits(soft=LARGEST_SIZE, hard=None), unenforced)
+    try:
+        observer = Observer(crew, container, spec.limits, monotonic)
+    except KernelFileError:
+        container.close()
+        raise
+    notices = _warn(unenforced, "the cgroup-ro backend")
+    if spec.backend == "auto":
+        reason, remedy = _explain(refusals)
+        notices = (f"observing by cgroup-ro: {reason}; for a leaf: {remedy}", *notices)
+    return Enclosed(observer, (RecordSweep(),), notices)
 
 
 def _in_rss(spec: RunSpec, refusals: tuple[Refusal, ...]) -> Enclosed:
@@ -82,10 +115,9 @@ def _in_rss(spec: RunSpec, refusals: tuple[Refusal, ...]) -> Enclosed:
 
 
 def _explain(refusals: tuple[Refusal, ...]) -> tuple[str, str]:
-    """The reason and the remedy of the last step that was tried: the nearest to a place."""
-    if not refusals:
-        return "", ""
-    return refusals[-1].reason, refusals[-1].remedy
+    """The reason and the remedy of the last step that suits this place: the nearest to a leaf."""
+    suiting = [refusal for refusal in refusals if refusal.applies] or refusals[-1:]
+    return (suiting[-1].reason, suiting[-1].remedy) if suiting else ("", "")
 
 
 def _warn(unenforced: tuple[str, ...], who: str) -> tuple[str, ...]:
@@ -99,4 +131,7 @@ def diagnose() -> dict[str, tuple[Check, ...]]:
     from sentinel.cgroup import probe as cgroup_probe
     from sentinel.rss import probe as rss_probe
 
-    return {"cgroup": cgroup_probe.probe(), "rss": rss_probe.probe()}
+    found = {"cgroup": cgroup_probe.probe()}
+    if container := cgroup_probe.probe_container():
+        found["cgroup-ro"] = container
+    return {**found, "rss": rss_probe.probe()}

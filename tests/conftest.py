@@ -3,6 +3,7 @@
 pure     touches no other process: `make check`, seconds
 native   starts real processes on this machine: `make native`
 kernel   needs a real cgroup v2 kernel: `make kernel`, which boots one where this machine has none
+systemd  needs the lab's guest where systemd is PID 1: `make kernel` boots it
 
 A test is of the kind of its directory, unless it is marked with a kind of its own. A kernel
 test that does not fit the running kernel is deselected, never skipped, so that a skip can
@@ -21,8 +22,9 @@ DIRECTORIES = {
     "kernel": "kernel",
     "linux": "native",
     "rss": "native",
+    "systemd": "systemd",
 }
-KINDS = ("kernel", "native", "pure")
+KINDS = ("kernel", "native", "pure", "systemd")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,6 +54,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _fits(item: pytest.Item) -> bool:
     """Tell whether a test can run on the running kernel."""
+    if item.get_closest_marker("systemd"):
+        return capability.systemd_guest()
     if not item.get_closest_marker("kernel"):
         return True
     if not capability.native():

@@ -214,6 +214,7 @@ class CgroupEnclosure:
         peak = self._cgroup.read(files.MEMORY_PEAK)  # Linux 5.19
         left_behind = self.survivors()
         counters = self._ancestry.deltas()
+        oom_above = self._ancestry.oom_above(counters)
         self._watch.close(self._waiter)
         unremoved = self.leaf.remove()
         self.leaf.close()
@@ -225,4 +226,5 @@ class CgroupEnclosure:
             counters=counters,
             left_behind=left_behind,
             unremoved=unremoved,
+            oom_above=oom_above,
         )

@@ -8,6 +8,7 @@ from sentinel.cgroup import files
 from sentinel.cgroup.tree import Cgroup
 from sentinel.model.errors import KernelFileError
 from sentinel.model.outcome import CounterDelta
+from sentinel.policy.oom import decided_above
 
 
 class Ancestry:
@@ -20,6 +21,9 @@ class Ancestry:
         while os.path.exists(f"{path}/{files.MEMORY_EVENTS_LOCAL}"):
             self._before[path] = _counts(path)
             path = os.path.dirname(path)
+        self._leaf = leaf_path
+        # The real root has controllers and no limit; above a namespace's there is no cgroupfs.
+        self.whole = os.path.exists(f"{path}/{files.CGROUP_CONTROLLERS}")
 
     def deltas(self) -> tuple[CounterDelta, ...]:
         """What each level counted since the start, leaf first; levels without news are left out."""
@@ -30,14 +34,19 @@ class Ancestry:
                 found.append(CounterDelta(path, delta))
         return tuple(found)
 
+    def oom_above(self, deltas: tuple[CounterDelta, ...]) -> str | None:
+        """Whose OOM killed in the leaf, by what `deltas` counted; the leaf must still be there."""
+        above = [delta for delta in deltas if delta.path != self._leaf]
+        return decided_above(_counts(self._leaf, files.MEMORY_EVENTS), above, whole=self.whole)
 
-def _counts(path: str) -> dict[str, int]:
+
+def _counts(path: str, name: str = files.MEMORY_EVENTS_LOCAL) -> dict[str, int]:
     try:
         cgroup = Cgroup.open(path)
     except KernelFileError:
         return {}
     try:
-        return cgroup.counts(files.MEMORY_EVENTS_LOCAL)
+        return cgroup.counts(name)
     except KernelFileError:
         return {}
     finally:

@@ -18,16 +18,23 @@ from sentinel.model.errors import KernelFileError
 
 MAIN_IN_LEAF = "main"
 MAIN_IN_DELEGATED = "sentinel-main"
+PLACES_IN_ROOT = ("init", "crun-exec")
+"""Where the processes of a container are once its root hands out controllers: its own, and those
+that crun adds later (`podman exec`)."""
 _MOVES = 100
 """Rounds of moving processes before a forking neighbour wins (EBUSY)."""
 
 
 class Refusal(NamedTuple):
-    """Why a step of the ladder found no place, and what would change that."""
+    """Why a step of the ladder found no place, and what would change that.
+
+    `applies`: the step is meant for surroundings like these, so that its remedy is worth telling.
+    """
 
     step: str
     reason: str
     remedy: str
+    applies: bool = True
 
 
 class Host(NamedTuple):
@@ -95,27 +102,39 @@ def own_subtree(host: Host, controllers: frozenset[str]) -> Cgroup | Refusal:
     try:
         return _in_own_subtree(host, directory, controllers)
     except KernelFileError as error:
-        return Refusal("own subtree", error.message, _remedy_for(error))
+        return Refusal("own subtree", error.message, remedy_for(error))
 
 
 def _in_own_subtree(host: Host, directory: str, controllers: frozenset[str]) -> Cgroup | Refusal:
     """Choose between beside-`main`, inside-a-leaf and a subtree of our own."""
     outer, name = os.path.split(directory)
     if _is_leaf(outer) and name == MAIN_IN_LEAF:
-        return _enable(Cgroup.open(outer), controllers, MAIN_IN_LEAF, host)
+        return enable(Cgroup.open(outer), controllers, MAIN_IN_LEAF, host)
     if _is_leaf(directory):
-        return _enable(Cgroup.open(directory), controllers, MAIN_IN_LEAF, host)
+        return enable(Cgroup.open(directory), controllers, MAIN_IN_LEAF, host)
     if name == MAIN_IN_DELEGATED:
-        return _enable(Cgroup.open(outer), controllers, MAIN_IN_DELEGATED, host)
+        return enable(Cgroup.open(outer), controllers, MAIN_IN_DELEGATED, host)
+    if is_namespace_root(directory) or (name in PLACES_IN_ROOT and is_namespace_root(outer)):
+        return Refusal(
+            "own subtree",
+            f"{directory} is the root of a cgroup namespace",
+            "see the next step",
+            applies=False,
+        )
     # Memory first: where v1 holds it, no delegation would help.
     refusal = _without_memory(host, directory) or _not_ours(host, directory)
     if refusal is not None:
         return refusal
-    return _enable(Cgroup.open(directory), controllers, MAIN_IN_DELEGATED, host)
+    return enable(Cgroup.open(directory), controllers, MAIN_IN_DELEGATED, host)
 
 
 def _is_leaf(directory: str) -> bool:
     return os.path.basename(directory).startswith(LEAF_PREFIX)
+
+
+def is_namespace_root(directory: str) -> bool:
+    """Whether `directory` is the root that a container sees: mounted, and not the real root."""
+    return os.path.ismount(directory) and os.path.exists(f"{directory}/{files.CGROUP_TYPE}")
 
 
 def _not_ours(host: Host, directory: str) -> Refusal | None:
@@ -173,7 +192,7 @@ def _may_move(host: Host, pid: int, uid: int) -> bool:
         return pid != 0
 
 
-def _enable(parent: Cgroup, controllers: frozenset[str], main: str, host: Host) -> Cgroup | Refusal:
+def enable(parent: Cgroup, controllers: frozenset[str], main: str, host: Host) -> Cgroup | Refusal:
     """Enable `controllers` below `parent`, moving its processes into the child `main` first.
 
     Owns `parent` and returns it, or closes it. Raises KernelFileError.
@@ -253,7 +272,8 @@ def _vacate(parent: Cgroup, main: str) -> None:
         child.close()
 
 
-def _remedy_for(error: KernelFileError) -> str:
+def remedy_for(error: KernelFileError) -> str:
+    """What may help against `error`, met on the way to a place."""
     if error.errno == errno.EROFS:
         return "mount the cgroup file system writable (docker run --privileged)"
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -261,19 +281,3 @@ def _remedy_for(error: KernelFileError) -> str:
     if error.errno == errno.EBUSY:
         return "stop what keeps starting processes in that cgroup"
     return "sentinel doctor tells more"
-
-
-LADDER: tuple[Step, ...] = (own_subtree,)
-
-
-def find_place(
-    controllers: frozenset[str], host: Host | None = None
-) -> tuple[Cgroup | None, tuple[Refusal, ...]]:
-    """Climb the ladder: the first place for a leaf, and the refusals met on the way."""
-    refusals: list[Refusal] = []
-    for step in LADDER:
-        place = step(host or Host(), controllers)
-        if isinstance(place, Cgroup):
-            return place, tuple(refusals)
-        refusals.append(place)
-    return None, tuple(refusals)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from sentinel.cgroup import files
+from sentinel.cgroup.ladder import find_place
 from sentinel.cgroup.leaf import make_leaf
-from sentinel.cgroup.placement import find_place
+from sentinel.cgroup.placement import Refusal
 from sentinel.model.diagnosis import Check
 from sentinel.model.errors import KernelFileError
 from sentinel.model.spec import Limits
@@ -25,10 +26,7 @@ _FEATURES = (
 def probe() -> tuple[Check, ...]:
     """Make a leaf and look at what is in it; every refusal of the ladder is a check of its own."""
     place, refusals = find_place(frozenset({"memory"}))
-    checks = [
-        Check(refusal.step, works=False, detail=refusal.reason, remedy=refusal.remedy)
-        for refusal in refusals
-    ]
+    checks = [_passed_over(refusal, needed=place is None) for refusal in refusals]
     if place is None:
         return tuple(checks)
     try:
@@ -50,6 +48,24 @@ def probe() -> tuple[Check, ...]:
         leaf.remove()
         leaf.close()
     return tuple(checks)
+
+
+def probe_container() -> tuple[Check, ...]:
+    """Whether a container's own cgroup can be watched as a whole; empty where we are in none."""
+    from sentinel.cgroup.observer import STEP, observed
+
+    container = observed(alone=True)
+    if isinstance(container, Refusal):
+        return ()
+    container.close()
+    return (Check(STEP, works=True, detail=f"{container.path} can be read"),)
+
+
+def _passed_over(refusal: Refusal, *, needed: bool) -> Check:
+    """A step of the ladder that found no place: a fault only where no other step did."""
+    fault = needed and refusal.applies
+    reason = refusal.reason if fault else f"passed over: {refusal.reason}"
+    return Check(refusal.step, not fault, reason, refusal.remedy if fault else "")
 
 
 def kernel_release() -> str:

@@ -54,11 +54,11 @@ def command() -> click.Command:
 
 def _examine(*, verbose: bool) -> int:
     found = diagnose()
-    proofs = {backend: _prove(backend, found[backend]) for backend in ("cgroup", "rss")}
+    proofs = {backend: _prove(backend, found[backend]) for backend in found}
     _print(found, proofs, verbose=verbose)
     if proofs["cgroup"].works:
         return EXIT_CGROUP
-    return EXIT_RSS if proofs["rss"].works else EXIT_NOTHING
+    return EXIT_RSS if any(proof.works for proof in proofs.values()) else EXIT_NOTHING
 
 
 def _prove(backend: str, checks: tuple[Check, ...]) -> Check:

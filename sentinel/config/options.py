@@ -60,7 +60,7 @@ OPTIONS = (
     ),
     Option(
         "backend",
-        "auto|cgroup|rss",
+        "auto|cgroup|cgroup-ro|rss",
         "What watches the command; cgroup fails rather than fall back.  [default: auto]",
         WORD,
     ),

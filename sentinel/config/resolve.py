@@ -40,7 +40,7 @@ LEAST_CPUS = 0.01
 
 MOST_CPUS = 10_000.0
 
-BACKENDS = ("auto", "cgroup", "rss")
+BACKENDS = ("auto", "cgroup", "cgroup-ro", "rss")
 
 COUNTS = ("workingset", "anon", "total")
 

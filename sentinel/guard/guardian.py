@@ -24,6 +24,7 @@ from sentinel.model.outcome import ASKED, Ledger, Outcome, exit_status
 from sentinel.model.signals import SIGCONT
 from sentinel.model.spec import Command, RunSpec
 from sentinel.policy.escalation import STOPPING, Escalation
+from sentinel.policy.oom import blamed
 
 RETRY_AFTER = 0.5
 """Seconds between two kills of an enclosure that does not get empty."""
@@ -257,7 +258,7 @@ class Guardian:
             ledger = Ledger(unremoved=str(error))
         self._timers.clear()
         self._look_at = None
-        verdict = self._escalation.verdict(status)
+        verdict = blamed(self._escalation.verdict(status), status, ledger)
         self._journal.note(now, "over", verdict.value)
         evidence = self._evidence
         self.outcome = Outcome(

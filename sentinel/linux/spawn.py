@@ -12,6 +12,7 @@ import select
 from collections.abc import Callable
 
 from sentinel.linux.libc import execvpe, set_parent_death_signal
+from sentinel.linux.oomscore import volunteer
 from sentinel.linux.process import Child, kill_process
 from sentinel.linux.signals import SignalDesk
 from sentinel.model.errors import (
@@ -87,6 +88,7 @@ def _become(
         if os.getppid() != parent:  # died before the tie was made
             os._exit(EXIT_NOT_FOUND)
         enter()
+        volunteer()
         desk.restore_for_command()
         complaint = ["exec", str(execvpe(command.argv, command.environment))]
     except KernelFileError as error:

@@ -18,6 +18,8 @@ class Verdict(Enum):
     SOFT_LIMIT = "soft-limit"
     SOFT_LIMIT_KILLED = "soft-limit-killed"
     HARD_LIMIT = "hard-limit"
+    ANCESTOR_LIMIT = "ancestor-limit"
+    HOST_OOM = "host-oom"
     TIMEOUT = "timeout"
     TIMEOUT_KILLED = "timeout-killed"
     STOPPED = "stopped"
@@ -30,6 +32,7 @@ LIMIT_VERDICTS = frozenset(
         Verdict.SOFT_LIMIT,
         Verdict.SOFT_LIMIT_KILLED,
         Verdict.HARD_LIMIT,
+        Verdict.ANCESTOR_LIMIT,
         Verdict.TIMEOUT,
         Verdict.TIMEOUT_KILLED,
     }
@@ -87,11 +90,17 @@ class CounterDelta(NamedTuple):
     counts: dict[str, int]
 
 
+ABOVE_NAMESPACE = "above this cgroup namespace"
+THE_HOST = "the machine"
+"""Who ran out of memory where no cgroup that can be seen did."""
+
+
 class Ledger(NamedTuple):
     """The last word of an enclosure, read when it is empty and before it is removed.
 
     Bytes; None where the backend cannot know. `peak_current` is memory.peak, which counts
-    reclaimable cache too; `peak_working_set` is the largest reading of U.
+    reclaimable cache too; `peak_working_set` is the largest reading of U. `oom_above` is whose
+    OOM killed in the run: the path of a cgroup above, ABOVE_NAMESPACE or THE_HOST; None: nobody's.
     """
 
     peak_current: int | None = None
@@ -101,6 +110,7 @@ class Ledger(NamedTuple):
     counters: tuple[CounterDelta, ...] = ()
     left_behind: tuple[Survivor, ...] = ()
     unremoved: str = ""
+    oom_above: str | None = None
 
 
 class Reaction(NamedTuple):

@@ -1,8 +1,24 @@
-"""Was it the kernel's OOM killer at our wall? From memory.events.local alone (kernel-notes Q6)."""
+"""Was it the kernel's OOM killer, and whose? From the cgroups' own counters (kernel-notes Q6).
+
+An OOM counts `oom` where the limit is, and `oom_kill` where the killed process was. So at our
+own wall the leaf has both; when it was decided above, the leaf was killed in without an `oom`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from sentinel.model.outcome import (
+    ABOVE_NAMESPACE,
+    THE_HOST,
+    CommandStatus,
+    CounterDelta,
+    Ledger,
+    Signalled,
+    Verdict,
+)
+from sentinel.model.signals import SIGKILL
 
 STUCK_FOR = 1.0
 """Seconds that `oom` may rise without a kill: a member is exempt (oom_score_adj -1000)."""
@@ -46,3 +62,32 @@ class OomJudge:
         elif pause > RISE_GAP:
             self._rising_since = None
         return Wall(again=None if self._rising_since is None else now + RISE_GAP / 2)
+
+
+def decided_above(
+    inside: dict[str, int], above: Sequence[CounterDelta], *, whole: bool
+) -> str | None:
+    """Whose OOM killed a process of the leaf, as in `Ledger.oom_above`.
+
+    `inside` is the leaf's memory.events, cgroups inside it included (a nested run's own wall is
+    nobody's above); `above` what the local events of the cgroups above counted, nearest first;
+    `whole`: they go up to the real root, which has no limit, so that only the machine is left.
+    """
+    killed = inside.get("oom_kill", 0) or inside.get("oom_group_kill", 0)
+    if not killed or inside.get("oom", 0):
+        return None
+    for counter in above:
+        if counter.counts.get("oom", 0):
+            return counter.path
+    return THE_HOST if whole else ABOVE_NAMESPACE
+
+
+_NOT_OUR_KILL = frozenset({Verdict.SIGNALLED, Verdict.SOFT_LIMIT, Verdict.TIMEOUT, Verdict.STOPPED})
+"""Verdicts that a main process which SIGKILL ended has only when the SIGKILL was not ours."""
+
+
+def blamed(verdict: Verdict, status: CommandStatus | None, ledger: Ledger) -> Verdict:
+    """`verdict`, unless an OOM that was decided above the run ended the main process."""
+    if ledger.oom_above is None or verdict not in _NOT_OUR_KILL or status != Signalled(SIGKILL):
+        return verdict
+    return Verdict.HOST_OOM if ledger.oom_above == THE_HOST else Verdict.ANCESTOR_LIMIT

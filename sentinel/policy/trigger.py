@@ -130,8 +130,11 @@ class Trigger:
         """Whether only a new `high` event can change anything."""
         return self._phase is _Phase.QUIET
 
-    def observe(self, reading: Reading, *, fresh: bool) -> Finding:
-        """Judge `reading`; `fresh`: memory.events counted a new `high` since the last one."""
+    def observe(self, reading: Reading, *, fresh: bool, sure: bool = False) -> Finding:
+        """Judge `reading`; `fresh`: memory.events counted a new `high` since the last one.
+
+        `sure`: the caller knows that what it counts is no passing error of the LRU counters.
+        """
         now = reading.at
         if fresh:
             self._last_fresh = now
@@ -142,14 +145,15 @@ class Trigger:
             return Finding()
         if self._phase is _Phase.PRESSED:
             return self._await_clear(reading)
-        return self._judge(reading)
+        return self._judge(reading, sure=sure)
 
-    def _judge(self, reading: Reading) -> Finding:
+    def _judge(self, reading: Reading, *, sure: bool) -> Finding:
         now, counted = reading.at, self._counted(reading)
         margin = slack(self._limit, self._cpus, reading.tasks)
         unreclaimable = reading.working_set or 0
         again_over = self._counted_over.first is not None
-        crossed = self._counted_over.hold(now, condition=counted >= self._limit + margin)
+        over = sure or counted >= self._limit + margin
+        crossed = self._counted_over.hold(now, condition=over) or sure
         crossed |= again_over and counted >= self._limit * (1 + PLAINLY_OVER) + margin
         braked = self._braked_over.hold(now, condition=unreclaimable >= self._limit + margin)
         ceiling = self._limit + min(int(self._limit * PINNED_FRACTION), PINNED_CAP) + margin

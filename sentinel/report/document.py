@@ -90,6 +90,7 @@ def _evidence(outcome: Outcome) -> Json:
             "from_first_over": _seconds(outcome.reaction.from_first_over),
         },
         "grace": {"allowed": outcome.grace, "used": _seconds(outcome.grace_used)},
+        "oom_above": None if ledger.oom_above is None else _text(ledger.oom_above),
         "wall_in_grace": outcome.wall_in_grace,
         "high_events": {"counted": ledger.high_events, "ignored": ledger.high_ignored},
         "elapsed": _seconds(outcome.elapsed),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sentinel.model.events import Happening
-from sentinel.model.outcome import Exited, Outcome, Survivor, Verdict
+from sentinel.model.outcome import ABOVE_NAMESPACE, Exited, Outcome, Survivor, Verdict
 from sentinel.model.signals import signal_name
 from sentinel.model.spec import StopPlan
 from sentinel.model.units import format_duration, format_size
@@ -64,6 +64,28 @@ def _hard_limit(outcome: Outcome, stop: StopPlan) -> str:
     return sentence
 
 
+def _ancestor_limit(outcome: Outcome, stop: StopPlan) -> str:
+    del stop
+    above = outcome.ledger.oom_above
+    where = ABOVE_NAMESPACE if above in (None, ABOVE_NAMESPACE) else f"of {above}"
+    return f"the kernel's OOM killer ended it at a limit {where}{_used(outcome)}"
+
+
+def _host_oom(outcome: Outcome, stop: StopPlan) -> str:
+    del stop
+    why = "the kernel's OOM killer ended it because the machine ran out of memory"
+    return f"{why}{_used(outcome)}"
+
+
+def _used(outcome: Outcome) -> str:
+    """What it had at most, against the wall that it did not reach."""
+    peak, hard = outcome.ledger.peak_current, outcome.limits.hard
+    if peak is None:
+        return ""
+    wall = "no hard limit" if hard is None else f"a hard limit of {format_size(hard)}"
+    return f"; it held at most {format_size(peak)}, under {wall}"
+
+
 def _timeout(outcome: Outcome, stop: StopPlan) -> str:
     limit = "its time" if stop.timeout is None else format_duration(stop.timeout)
     return f"ran longer than {limit}; {_end_in_grace(outcome, stop)}"
@@ -90,6 +112,8 @@ _SENTENCES: dict[Verdict, Callable[[Outcome, StopPlan], str]] = {
     Verdict.SOFT_LIMIT: _soft_limit,
     Verdict.SOFT_LIMIT_KILLED: _soft_limit,
     Verdict.HARD_LIMIT: _hard_limit,
+    Verdict.ANCESTOR_LIMIT: _ancestor_limit,
+    Verdict.HOST_OOM: _host_oom,
     Verdict.TIMEOUT: _timeout,
     Verdict.TIMEOUT_KILLED: _timeout,
     Verdict.STOPPED: _stopped,

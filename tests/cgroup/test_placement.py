@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
-from sentinel.cgroup import placement
-from sentinel.cgroup.placement import Host, Refusal, find_place, own_cgroup, own_subtree
+from sentinel.cgroup import ladder
+from sentinel.cgroup.ladder import find_place
+from sentinel.cgroup.placement import Host, Refusal, own_cgroup, own_subtree
 from tests.cgroup.faketree import Tree
 
 ME = os.getpid()
@@ -453,7 +454,7 @@ def test_the_ladder_tells_every_step(machine: Machine, monkeypatch: pytest.Monke
     machine.fake.make("a", procs=(ME,))
     first, last = (refusal(word, "") for word in ("first", "last"))
     steps = [lambda *_: first, own_subtree, lambda *_: last]
-    monkeypatch.setattr(placement, "LADDER", steps)
+    monkeypatch.setattr(ladder, "_steps", lambda: steps)
     place, refusals = find_place(MEMORY, machine.host("/a"))
     assert place is not None
     assert (place.path, refusals) == (f"{machine.fake.top}/a", (first,))

@@ -244,7 +244,7 @@ def test_a_limit_within_the_ancestors_is_no_warning(given: dict[str, str]) -> No
             "--signal: '19' cannot be handled by any command; to kill at once use --grace 0",
         ),
         ({"count": "rss"}, "--count: 'rss' is unknown; use workingset, anon or total"),
-        ({"backend": "v1"}, "--backend: 'v1' is unknown; use auto, cgroup or rss"),
+        ({"backend": "v1"}, "--backend: 'v1' is unknown; use auto, cgroup, cgroup-ro or rss"),
         ({"pids": "0"}, "--pids: '0' is no number of tasks; use a whole number from 1 to 4194304"),
         (
             {"pids": "1.5"},

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sentinel.cgroup.enclosure import CgroupEnclosure
+from sentinel.cgroup.ladder import find_place
 from sentinel.cgroup.leaf import make_leaf
-from sentinel.cgroup.placement import find_place
 from sentinel.enclosure import Enclosure
 from sentinel.model.spec import Limits
 from sentinel.rss.enclosure import RssEnclosure

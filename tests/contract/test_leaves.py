@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sentinel.cgroup.ladder import find_place
 from sentinel.cgroup.leaf import LEAF_PREFIX, make_leaf
-from sentinel.cgroup.placement import find_place
 from sentinel.cgroup.sweep import LeafSweep
 from sentinel.cgroup.tree import Cgroup
 from sentinel.linux.loop import Loop

@@ -8,7 +8,13 @@ directory and with the same .venv; /tmp, /run, /var/tmp and /dev/shm start empty
 empty ext4 disk at $SENTINEL_SCRATCH. Its output streams here, its exit status is the exit
 status. To bring a file back, write it to $SENTINEL_EXCHANGE and name it with --bring.
 
+With --init systemd, systemd is PID 1 (5 s and the command) and the command part of a
+service; with --user as well it runs as an ordinary user, in a login session with a user
+manager and a bus, or bare (as from cron or sudo), or without any bus. All of the root can be
+written to then, and nothing of it is kept.
+
     .venv/bin/python -m tests.lab -- sh -c 'mkdir /sys/fs/cgroup/a && ls /sys/fs/cgroup/a'
+    .venv/bin/python -m tests.lab --init systemd --user -- systemctl --user status
     .venv/bin/python -m tests.lab -- .venv/bin/pytest tests/kernel/test_lab.py
 """
 
@@ -18,6 +24,7 @@ import sys
 
 from tests.lab import LabError, machine
 from tests.lab.kernels import KERNELS
+from tests.lab.login import LOGINS, as_user
 
 EXIT_TIMEOUT = 124
 EXIT_LAB = 125
@@ -31,15 +38,22 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--kernel", choices=KERNELS, default="6.1")
+    parser.add_argument("--init", choices=machine.INITS, default="busybox")
+    parser.add_argument("--user", nargs="?", choices=LOGINS, const="session")
     parser.add_argument("--timeout", type=float, default=300, metavar="SECONDS")
     parser.add_argument("--env", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--bring", action="append", default=[], metavar="FILE[=TO]")
     parser.add_argument("command", nargs="+", metavar="CMD")
     options = parser.parse_args()
+    if options.user and options.init != "systemd":
+        parser.error("--user needs --init systemd: only there is somebody to log in")
     machine.end_on_sigterm()
     bring = {name: to or name for name, _, to in (item.partition("=") for item in options.bring)}
     env = dict(item.split("=", 1) for item in options.env)
-    order = machine.Order(options.command, os.getcwd(), env, options.timeout, bring)
+    command = options.command
+    if options.user:
+        command = as_user(command, options.user, os.getcwd(), env)
+    order = machine.Order(command, os.getcwd(), env, options.timeout, bring, options.init)
     try:
         result = machine.run(options.kernel, order)
     except LabError as error:

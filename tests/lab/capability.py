@@ -13,6 +13,11 @@ def lab_kernel() -> str | None:
     return os.environ.get("SENTINEL_KERNEL")
 
 
+def systemd_guest() -> bool:
+    """Tell whether this process runs in the lab's guest where systemd is PID 1."""
+    return os.environ.get("SENTINEL_INIT") == "systemd"
+
+
 def required() -> bool:
     """Tell whether a kernel test that cannot run is a failure: in CI, or when asked for."""
     return os.environ.get("CI") == "true" or os.environ.get("SENTINEL_REQUIRE") == "cgroup"

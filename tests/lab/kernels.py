@@ -5,6 +5,7 @@ CPU: the whole kernel (SMP, PSI, process events), about 16 times slower than nat
 user-mode Linux: three times slower, one CPU, no PSI, no process events.
 """
 
+import glob
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from tests.lab.workspace import locked
 
 BUSYBOX = "/bin/busybox"
 UML = "/usr/bin/linux.uml"
+UML_OVERLAY = "/usr/lib/uml/modules/*/kernel/fs/overlayfs/overlay.ko"
 QEMU = "/usr/bin/qemu-system-x86_64"
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 MKFS = "/sbin/mkfs.ext4"
@@ -81,7 +83,7 @@ def image(kernel: Kernel) -> Image:
     if lacking:
         raise LabError(f"kernel {kernel.name} needs {' '.join(lacking)}: run make lab-deps as root")
     if UML in kernel.programs:
-        return Image(UML, ())
+        return Image(UML, tuple(glob.glob(UML_OVERLAY)))
     with locked(HOME):
         package = newest(_kept()) or _download()
         return _unpacked(os.path.join(HOME, package))
@@ -102,8 +104,8 @@ def _download() -> str:
     """Unpack the newest 6.12 cloud kernel that apt knows into HOME; return its name."""
     if os.geteuid() == 0:
         # What a stale list names may be gone from the mirror.
-        _output("apt-get", "update", "-qq")
-    known = _output("apt-cache", "pkgnames", "linux-image-6.12.").split()
+        package_manager("apt-get", "update", "-qq")
+    known = package_manager("apt-cache", "pkgnames", "linux-image-6.12.").split()
     package = newest(known)
     if package is None:
         raise LabError("apt knows no linux-image-6.12.*-cloud-amd64: the lab needs Debian 12")
@@ -111,9 +113,9 @@ def _download() -> str:
     work = os.path.join(HOME, "unpacking")
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
-    _output("apt-get", "download", package, cwd=work)
+    package_manager("apt-get", "download", package, cwd=work)
     (deb,) = os.listdir(work)
-    _output("dpkg", "-x", deb, "tree", cwd=work)
+    package_manager("dpkg", "-x", deb, "tree", cwd=work)
     os.unlink(os.path.join(work, deb))
     os.rename(os.path.join(work, "tree"), os.path.join(HOME, package))
     os.rmdir(work)
@@ -134,7 +136,7 @@ def _unpacked(tree: str) -> Image:
     return Image(os.path.join(tree, "boot", f"vmlinuz-{release}"), tuple(modules))
 
 
-def _output(*argv: str, cwd: str | None = None) -> str:
+def package_manager(*argv: str, cwd: str | None = None) -> str:
     """Run a program of the package manager and return what it printed.
 
     Raises LabError with its last words when it is not there or fails.

@@ -16,12 +16,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, NamedTuple
 
-from tests.lab import ROOT, LabError, guest
+from tests.lab import ROOT, LabError, guest, layer, systemd
 from tests.lab.kernels import KERNELS, MKFS, QEMU, UML, VIRTIOFSD, Image, image
 from tests.lab.workspace import workspace
 
 MEMORY = "2048M"
 DISK_BYTES = 2 << 30
+INITS = ("busybox", "systemd")
+"""Who can be PID 1: the lab's own script, as it must for the bare kernel, or systemd."""
 READY_SECONDS = 20
 TICK_SECONDS = 0.05
 FAREWELL_SECONDS = 5
@@ -46,7 +48,8 @@ class Order(NamedTuple):
     """What to run.
 
     `timeout` in seconds covers the boot; `bring` maps a file that the command writes into its
-    exchange directory (SENTINEL_EXCHANGE) to where the host wants it.
+    exchange directory (SENTINEL_EXCHANGE) to where the host wants it; `init` is who is PID 1,
+    one of INITS.
     """
 
     argv: Sequence[str]
@@ -54,6 +57,7 @@ class Order(NamedTuple):
     env: Mapping[str, str] = {}
     timeout: float = 600
     bring: Mapping[str, str] = {}
+    init: str = "busybox"
 
 
 def run(
@@ -68,18 +72,21 @@ def run(
     with workspace() as work:
         exchange = os.path.join(work, "exchange")
         os.mkdir(exchange)
+        # Reachable in the guest alone, where an ordinary user may have something to leave.
+        os.chmod(exchange, 0o1777)
         for name in (guest.OUTPUT, guest.ERRORS):
             with open(os.path.join(exchange, name), "wb"):
                 pass
         env = {
             "SENTINEL_KERNEL": kernel_name,
+            "SENTINEL_INIT": order.init,
             "SENTINEL_EXCHANGE": exchange,
             "SENTINEL_LAB_MODULES": os.path.dirname(built.kernel),
             **order.env,
         }
         keep = (ROOT, sys.prefix, sys.base_prefix, order.cwd)
         job = guest.Job(order.argv, order.cwd, env, exchange, keep, built.modules, kernel.disk)
-        _write_init(os.path.join(work, "init"), guest.init_script(job))
+        _write_init(os.path.join(work, "init"), _init_script(order, job, work))
         _make_disk(os.path.join(work, "disk"))
         sinks = (out or sys.stdout.buffer, err or sys.stderr.buffer)
         result = _boot(built, work, order.timeout, sinks)
@@ -87,6 +94,15 @@ def run(
             with suppress(FileNotFoundError):
                 shutil.copyfile(os.path.join(exchange, inside), outside)
         return result
+
+
+def _init_script(order: Order, job: guest.Job, work: str) -> str:
+    """Return the guest's init program; write the layer that systemd needs beside it."""
+    if order.init == "busybox":
+        return guest.init_script(job)
+    own = os.path.join(work, "layer")
+    systemd.write_layer(own, job)
+    return systemd.init_script(job, [layer.packages(), own])
 
 
 def _boot(built: Image, work: str, timeout: float, sinks: tuple[BinaryIO, BinaryIO]) -> Result:

@@ -1,8 +1,9 @@
 """The kernel tests, on every kernel that they are for.
 
 Where this machine has cgroup v2 with memory, and root or delegation, they run here;
-elsewhere each kernel of the lab is booted once and runs them all. Where they are required
-(CI=true or SENTINEL_REQUIRE=cgroup) nothing may be missing: no kernel, no test, no skip.
+elsewhere each kernel of the lab is booted once and runs them all. The tests that need systemd
+run in a guest of the lab wherever this is. Where they are required (CI=true or
+SENTINEL_REQUIRE=cgroup) nothing may be missing: no kernel, no test, no skip.
 
     .venv/bin/python -m tests.lab.suite                                   what make kernel does
     .venv/bin/python -m tests.lab.suite --kernel 6.1 -- tests/kernel/test_lab.py -k lock
@@ -13,19 +14,39 @@ import compileall
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from tests.lab import ROOT, LabError, capability, machine
 from tests.lab.kernels import KERNELS, missing_packages
 from tests.lab.reports import REPORTS, Counts, counts, report_path
 
-TIMEOUTS = {"6.1": 900, "6.12": 900}
-"""Seconds that a kernel has for its boot and all of its tests."""
+
+class Part(NamedTuple):
+    """One boot of the lab: a kernel, its PID 1, the kind of its tests and where they live.
+
+    `timeout` in seconds is for the boot and all of the tests.
+    """
+
+    kernel: str
+    init: str
+    kind: str
+    tests: tuple[str, ...]
+    timeout: int
+
+
+KERNEL_TESTS = ("tests/kernel", "tests/contract")
+"""A directory of their own, and a suite shared by all backends."""
+
+PARTS = {
+    "6.1": Part("6.1", "busybox", "kernel", KERNEL_TESTS, 900),
+    "6.12": Part("6.12", "busybox", "kernel", KERNEL_TESTS, 900),
+    "6.1-systemd": Part("6.1", "systemd", "systemd", ("tests/systemd",), 400),
+}
+"""What make kernel boots, by name."""
 
 LAST_WORDS = 45
 """Seconds before the end of that time, boot included, in which the tests are interrupted."""
-
-TESTS = ("tests/kernel", "tests/contract")
-"""Where kernel tests live: a directory of their own, and a suite shared by all backends."""
 
 INTERRUPTED = 124
 """timeout's exit status when it had to interrupt."""
@@ -33,7 +54,7 @@ INTERRUPTED = 124
 NOTHING_SELECTED = 5
 """pytest's exit status when no test fits, as when one test for another kernel was asked for."""
 
-PYTEST = ("-m", "pytest", "-v", "-m", "kernel", "--durations=10", "-o", "faulthandler_timeout=120")
+PYTEST = ("-m", "pytest", "-v", "--durations=10", "-o", "faulthandler_timeout=120")
 
 
 def main() -> int:
@@ -43,24 +64,32 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--kernel", choices=KERNELS, action="append", help="one kernel of the lab")
+    parser.add_argument("--kernel", choices=PARTS, action="append", help="one boot of the lab")
     parser.add_argument("--missing", action="store_true", help="name the packages that are")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest instead of all tests")
     options = parser.parse_args()
     machine.end_on_sigterm()
     here = capability.native() and not options.kernel
-    names = options.kernel or list(KERNELS)
-    if options.missing:
-        print(*missing_packages([] if here else [KERNELS[name] for name in names]))
-        return 0
-    wanted = options.pytest or [path for path in TESTS if os.path.exists(os.path.join(ROOT, path))]
-    os.makedirs(REPORTS, exist_ok=True)
-    if not _prepared(wanted):
-        return 1
+    parts = {name: PARTS[name] for name in options.kernel or PARTS}
     if here:
-        return 0 if _natively(wanted) else 1
-    results = [_in_lab(name, wanted) for name in names]
+        parts = {name: part for name, part in parts.items() if part.kind != "kernel"}
+    if options.missing:
+        print(*missing_packages([KERNELS[part.kernel] for part in parts.values()]))
+        return 0
+    os.makedirs(REPORTS, exist_ok=True)
+    everything = [*KERNEL_TESTS, *(path for part in parts.values() for path in part.tests)]
+    if not _prepared(options.pytest or _existing(everything)):
+        return 1
+    results = [_natively(options.pytest or _existing(KERNEL_TESTS))] if here else []
+    results += [
+        _in_lab(name, part, options.pytest or _existing(part.tests)) for name, part in parts.items()
+    ]
     return 0 if all(results) else 1
+
+
+def _existing(paths: Iterable[str]) -> list[str]:
+    """Return those of `paths` that there are in the checkout, each once."""
+    return [path for path in dict.fromkeys(paths) if os.path.exists(os.path.join(ROOT, path))]
 
 
 def _prepared(wanted: list[str]) -> bool:
@@ -86,41 +115,43 @@ def _natively(wanted: list[str]) -> bool:
     release = os.uname().release
     report = report_path(f"kernel-{capability.plain(release)}")
     _forget(report)
-    argv = [sys.executable, *PYTEST, f"--junitxml={report}", *wanted]
+    argv = [sys.executable, *PYTEST, "-m", "kernel", f"--junitxml={report}", *wanted]
     status = subprocess.run(argv, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
-    return _verdict(release, status, counts(report))
+    return _verdict(capability.plain(release), status, counts(report))
 
 
-def _in_lab(name: str, wanted: list[str]) -> bool:
-    """Run the tests in one kernel of the lab."""
+def _in_lab(name: str, part: Part, wanted: list[str]) -> bool:
+    """Run the tests in one boot of the lab."""
     report = report_path(f"kernel-{name}")
     _forget(report)
     argv = ["sh", "-c", 'exec "$@" --junitxml="$SENTINEL_EXCHANGE/report.xml"', "sh"]
     # An interrupt ends pytest with its report and with where it was; the lab's end does not.
-    argv += ["timeout", "--foreground", "--signal=INT", f"{TIMEOUTS[name] - LAST_WORDS}"]
-    argv += [sys.executable, *PYTEST, *wanted]
+    argv += ["timeout", "--foreground", "--signal=INT", f"{part.timeout - LAST_WORDS}"]
+    argv += [sys.executable, *PYTEST, "-m", part.kind, *wanted]
     passed_on = ("CI", "SENTINEL_REQUIRE")
     env = {key: os.environ[key] for key in passed_on if key in os.environ}
-    order = machine.Order(argv, env=env, timeout=TIMEOUTS[name], bring={"report.xml": report})
+    bring = {"report.xml": report}
+    order = machine.Order(argv, env=env, timeout=part.timeout, bring=bring, init=part.init)
     print(f"kernel {name}: booting", flush=True)
     try:
-        result = machine.run(name, order)
+        result = machine.run(part.kernel, order)
     except LabError as error:
         print(f"kernel {name}: the tests did not run: {error}", file=sys.stderr, flush=True)
         return not capability.required()
     if result.status == INTERRUPTED:
-        print(f"kernel {name}: the tests were interrupted, they have {TIMEOUTS[name]} s")
+        print(f"kernel {name}: the tests were interrupted, they have {part.timeout} s")
     if result.status is None:
-        why = f"no end within {TIMEOUTS[name]} s" if result.timed_out else "the machine went away"
+        why = f"no end within {part.timeout} s" if result.timed_out else "the machine went away"
         print(f"kernel {name}: {why}; its console said:\n{result.console}", file=sys.stderr)
-    return _verdict(result.release or name, result.status, counts(report))
+    release = capability.plain(result.release or part.kernel)
+    booted = f"{release} with systemd" if part.init == "systemd" else release
+    return _verdict(booted, result.status, counts(report))
 
 
 def _verdict(release: str, status: int | None, found: Counts) -> bool:
     """Print the line of one kernel and tell whether it is good."""
     print(
-        f"kernel {capability.plain(release)}: {found.passed} passed, {found.failed} failed,"
-        f" {found.skipped} skipped",
+        f"kernel {release}: {found.passed} passed, {found.failed} failed, {found.skipped} skipped",
         flush=True,
     )
     if status not in {0, NOTHING_SELECTED}:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import ROOT, STATE, machine
+from tests.lab import ROOT, STATE, machine, systemd
 from tests.lab.machine import Order, Result
 
 pytestmark = pytest.mark.native
@@ -113,3 +113,33 @@ def test_python_is_the_same_in_the_guest() -> None:
     """The guest runs the interpreter that runs these tests."""
     _, out, _ = run(sys.executable, "-c", "import sys; print(sys.version)")
     assert out == sys.version + "\n"
+
+
+def test_systemd_can_be_pid_1_and_leaves_nothing_on_the_host() -> None:
+    """With systemd the root can be written to; output and status come back, the files do not."""
+    litter = os.path.join(ROOT, "tests", "litter")
+    command = 'cat /proc/1/comm; touch "$1" && rm "$0" && exit 7'
+    result, out, err = run("sh", "-c", command, __file__, litter, init="systemd")
+    assert (result.status, out, err) == (7, "systemd\n", "")
+    assert not os.path.exists(litter)
+    assert os.path.exists(__file__)
+
+
+@pytest.mark.parametrize(
+    ("part", "broken"), [("COMMAND", "/usr/local/lib/lab/other"), ("MANAGER", "session broken\n")]
+)
+def test_a_systemd_that_cannot_get_there_ends_the_machine(
+    monkeypatch: pytest.MonkeyPatch, part: str, broken: str
+) -> None:
+    """Neither a service nor a user manager that does not start is waited for to the deadline."""
+    monkeypatch.setattr(systemd, part, broken)
+    result, out, _ = run("echo", "out", init="systemd")
+    assert (result.status, result.timed_out, out) == (None, False, "")
+
+
+def test_an_order_that_no_systemd_can_carry_out_is_refused_by_name() -> None:
+    """The login of a user that a guest without systemd does not have is an error of usage."""
+    argv = [sys.executable, "-m", "tests.lab", "--user", "--", "true"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("--user needs --init systemd: only there is somebody to log in\n")

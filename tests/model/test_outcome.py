@@ -51,6 +51,7 @@ def test_the_limit_verdicts_are_those_of_memory_and_time() -> None:
         "soft-limit",
         "soft-limit-killed",
         "hard-limit",
+        "ancestor-limit",
         "timeout",
         "timeout-killed",
     }

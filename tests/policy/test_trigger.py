@@ -491,3 +491,13 @@ def test_two_readings_plainly_over_need_no_thirty_milliseconds() -> None:
     first = observe(rule, At(0.0, int(PLAINLY_OVER), LIMIT, fresh=True))[0]
     second = observe(rule, At(0.01, int(PLAINLY_OVER) + 1, LIMIT))[0]
     assert (first.crossed, second.crossed) == (False, True)
+
+
+def test_who_is_sure_needs_no_second_reading() -> None:
+    """Where nothing reclaims, one reading of mapped memory decides, and clears as any other."""
+    trigger = Trigger(100 * MIB, 1)
+    over = Reading(at=1.0, current=101 * MIB, working_set=101 * MIB)
+    found = trigger.observe(over, fresh=True, sure=True)
+    assert (found.crossed, found.first_event, found.first_over) == (True, 1.0, 1.0)
+    under = Reading(at=2.0, current=90 * MIB, working_set=90 * MIB)
+    assert trigger.observe(under, fresh=False).cleared

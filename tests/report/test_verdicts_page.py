@@ -8,9 +8,12 @@ import pytest
 
 from sentinel.model import errors
 from sentinel.model.outcome import (
+    ABOVE_NAMESPACE,
     LIMIT_VERDICTS,
+    THE_HOST,
     CommandStatus,
     Exited,
+    Ledger,
     Outcome,
     Signalled,
     Verdict,
@@ -54,6 +57,13 @@ EXAMPLES = {
             grace_used=0.8,
             wall_in_grace=True,
         ),
+    ],
+    V.ANCESTOR_LIMIT: [
+        outcome(V.ANCESTOR_LIMIT, command_status=KILLED, ledger=Ledger(180 * MIB, oom_above=above))
+        for above in ("/sys/fs/cgroup/box", ABOVE_NAMESPACE)
+    ],
+    V.HOST_OOM: [
+        outcome(V.HOST_OOM, command_status=KILLED, ledger=Ledger(180 * MIB, oom_above=THE_HOST))
     ],
     V.TIMEOUT: [outcome(V.TIMEOUT, grace_used=0.03)],
     V.TIMEOUT_KILLED: [

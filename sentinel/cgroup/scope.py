@@ -1,0 +1,201 @@
+"""Ladder step 3, systemd: a transient scope of our own, delegated, for the length of a run.
+
+`supervisor` in it holds Sentinel, beside the leaf. Nothing is ever made in a unit that was not
+delegated to us. The scope is gone when it is empty: systemd collects it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+
+from sentinel.cgroup import files
+from sentinel.cgroup.behalf import OnBehalf
+from sentinel.cgroup.leaf import LEAF_PREFIX
+from sentinel.cgroup.manager import Bus, ManagerFault, start_scope
+from sentinel.cgroup.placement import Host, Refusal, enable, own_cgroup, remedy_for
+from sentinel.cgroup.sweep import LeafSweep
+from sentinel.cgroup.tree import Cgroup
+from sentinel.enclosure import Waiter
+from sentinel.model.errors import KernelFileError
+
+STEP = "systemd scope"
+SUPERVISOR = "supervisor"
+SCOPE_PREFIX = "sentinel-"
+SCOPE_SUFFIX = ".scope"
+
+_SERVICE = "for a service, add Delegate=yes to its unit"
+
+
+def systemd_scope(host: Host, controllers: frozenset[str]) -> Cgroup | Refusal:
+    """Ladder step 3. Returns our new scope, `controllers` enabled below it."""
+    bus = _permitted(host) or _undelegated(host) or _bus(host)
+    if isinstance(bus, Refusal):
+        return bus
+    directory = _moved(host, bus)
+    if isinstance(directory, Refusal):
+        return directory
+    try:
+        place = enable(Cgroup.open(directory), controllers, SUPERVISOR, host)
+    except KernelFileError as error:
+        return Refusal(STEP, error.message, remedy_for(error))
+    return place._replace(step=STEP) if isinstance(place, Refusal) else place
+
+
+def _permitted(host: Host) -> Refusal | None:
+    """Why systemd must not be asked; None when it may be."""
+    if not host.has_systemd():
+        return Refusal(STEP, "systemd is not running here", "see the other steps", applies=False)
+    directory = own_cgroup(host)
+    if isinstance(directory, Refusal):
+        return directory._replace(step=STEP, applies=False)
+    if any(name.startswith(LEAF_PREFIX) for name in directory.split("/")):
+        reason = f"{directory} is inside another run, which a scope would leave"
+        return Refusal(STEP, reason, "see the other steps", applies=False)
+    return None
+
+
+def _moved(host: Host, bus: Bus) -> str | Refusal:
+    """Directory of the scope that systemd has put us into, now or for a run before this one."""
+    here = own_cgroup(host)
+    if isinstance(here, str) and os.path.basename(here) == SUPERVISOR:
+        scope = os.path.dirname(here)
+        if is_scope_name(os.path.basename(scope)):
+            return scope
+    unit = f"{SCOPE_PREFIX}{os.getpid()}-{os.urandom(4).hex()}{SCOPE_SUFFIX}"
+    try:
+        start_scope(bus, unit)
+    except ManagerFault as fault:
+        return Refusal(STEP, fault.message, fault.remedy)
+    directory = own_cgroup(host)
+    if isinstance(directory, Refusal):
+        return directory._replace(step=STEP)
+    if os.path.basename(directory) != unit:
+        reason = f"systemd said that {unit} is ours, but this process is in {directory}"
+        return Refusal(STEP, reason, "look whether something else moves processes here")
+    return directory
+
+
+def _bus(host: Host) -> Bus | Refusal:
+    """The bus of the manager that may give us a scope: the user's own, or root's the system's."""
+    uid = os.geteuid()
+    if uid == 0:
+        path = f"{host.run}/dbus/system_bus_socket"
+        if _is_socket(path):
+            return Bus(path, "systemd")
+        return Refusal(
+            STEP, f"there is no system bus at {path}", "install dbus: systemctl start dbus.socket"
+        )
+    runtime = f"{host.run}/user/{uid}"
+    path = f"{runtime}/bus"
+    if _is_socket(path, uid):
+        return Bus(path, "the user's systemd")
+    named = _named_in_environment()
+    if named:
+        return Bus(named, "the user's systemd")
+    if not os.path.isdir(runtime):
+        return Refusal(
+            STEP,
+            f"uid {uid} has no session and does not linger, so it has no systemd of its own",
+            f"run once, as root: loginctl enable-linger {uid}; {_SERVICE}",
+        )
+    return Refusal(
+        STEP,
+        f"there is no session bus at {path}",
+        "install dbus-user-session, or systemctl --user start dbus.socket",
+    )
+
+
+def _is_socket(path: str, owner: int = 0) -> bool:
+    """Whether `path` is a socket of root's or of `owner`."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    return stat.S_ISSOCK(status.st_mode) and status.st_uid in (0, owner)
+
+
+def _named_in_environment() -> str:
+    """The address that DBUS_SESSION_BUS_ADDRESS names, if any that can be connected to."""
+    from jeepney.bus import get_connectable_addresses
+
+    with suppress(ValueError, KeyError, RuntimeError, StopIteration):
+        return str(next(get_connectable_addresses(os.environ["DBUS_SESSION_BUS_ADDRESS"])))
+    return ""
+
+
+def _undelegated(host: Host) -> Refusal | None:
+    """Why a scope of the user's manager would have no memory controller; None: it has one.
+
+    Asked before the scope is, so that nobody is moved for nothing.
+    """
+    uid = os.geteuid()
+    if uid == 0:
+        return None
+    for mount in files.parse_mounts(host.read("self/mountinfo")):
+        manager = f"{mount.point}/user.slice/user-{uid}.slice/user@{uid}.service"
+        try:
+            with open(f"{manager}/{files.CGROUP_CONTROLLERS}", encoding="ascii") as file:
+                delegated = file.read().split()
+        except OSError:
+            continue
+        if "memory" not in delegated:
+            return Refusal(
+                STEP,
+                f"the memory controller is not delegated to user@{uid}.service",
+                "as root: systemctl edit user@.service, [Service] Delegate=cpu memory pids, "
+                "then log in again",
+            )
+    return None
+
+
+def is_scope_name(name: str) -> bool:
+    """Whether a cgroup called `name` is the scope of a run."""
+    return name.startswith(SCOPE_PREFIX) and name.endswith(SCOPE_SUFFIX)
+
+
+class ScopeSweep:
+    """Clears away the leaves of dead guards in the scopes beside our own.
+
+    A scope whose last process is gone is removed by systemd.
+    """
+
+    def __init__(self, scope: Cgroup) -> None:
+        """`scope` stays the caller's and may be closed before the sweep."""
+        self._slice = os.path.dirname(scope.path)
+        self._sweeps: list[LeafSweep] = []
+
+    def begin(self, waiter: Waiter) -> None:
+        """Look into every scope of ours; one that cannot be looked into is for the next start."""
+        with suppress(KernelFileError):
+            beside = Cgroup.open(self._slice)
+            try:
+                self._begin_all(beside, waiter)
+            finally:
+                beside.close()
+
+    def _begin_all(self, beside: Cgroup, waiter: Waiter) -> None:
+        for name in beside.child_names():
+            scope = beside.child(name) if is_scope_name(name) else None
+            if scope is None:
+                continue
+            try:
+                sweep = LeafSweep(scope)
+                self._sweeps.append(sweep)
+                sweep.begin(OnBehalf(waiter, self))
+            except KernelFileError:
+                continue
+            finally:
+                scope.close()
+
+    def turn(self) -> bool:
+        """Remove what is empty by now; True when none is left."""
+        unfinished = [sweep for sweep in self._sweeps if not sweep.turn()]
+        return not unfinished
+
+    def close(self) -> None:
+        """Release what is still dying."""
+        for sweep in self._sweeps:
+            sweep.close()
+        self._sweeps.clear()

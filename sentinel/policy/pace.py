@@ -1,0 +1,46 @@
+"""When to look again at memory that gives no sign of itself: pure, readings in, seconds out.
+
+The next look is never later than half the time that the head-room lasts at the growth seen, and
+at growth that may begin any moment; never sooner than FASTEST, never later than SLOWEST.
+"""
+
+from __future__ import annotations
+
+FASTEST = 0.001
+LOOK_SHARE = 3
+"""A look may cost a third of a core while the head-room runs out: it is not repeated sooner
+than this many times its own length."""
+SLOWEST = 0.500
+CALM_FLOOR = 0.050
+"""Seconds between looks at what does not grow, however little room it has left."""
+SUDDEN = 200 << 20
+"""Bytes per second at which a quiet program is assumed able to begin to grow."""
+MEMORY_OF_GROWTH = 0.5
+"""Seconds in which a burst of growth counts for half: allocators grow in steps."""
+
+
+class Pace:
+    """The growth seen so far, and the last look."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self._last: tuple[float, int] | None = None
+        self._growth = 0.0
+        self._again = FASTEST / 2
+
+    def next(self, now: float, held: int, limit: int, cost: float) -> float:
+        """Seconds until the look after this one, at `now`, that found `held` bytes of `limit`.
+
+        `cost`: the seconds that this one took.
+        """
+        if self._last is not None and now > self._last[0]:
+            seconds = now - self._last[0]
+            faded = self._growth * 0.5 ** (seconds / MEMORY_OF_GROWTH)
+            self._growth = max((held - self._last[1]) / seconds, faded)
+        self._last = (now, held)
+        room = max(0, limit - held)
+        wish = min(self._again * 2, max(room / SUDDEN, CALM_FLOOR))
+        if self._growth > 0:
+            wish = min(wish, room / self._growth / 2)
+        self._again = min(SLOWEST, max(FASTEST, cost * LOOK_SHARE, wish))
+        return self._again

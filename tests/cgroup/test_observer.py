@@ -1,0 +1,278 @@
+"""The observer on a fake tree: what counts, what is told, and what is left to the crew."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sentinel.cgroup.observer import Observer, observed
+from sentinel.cgroup.placement import Host, Refusal
+from sentinel.cgroup.tree import Cgroup
+from sentinel.enclosure import Look, Process, Waiter
+from sentinel.model.events import Event, Happening
+from sentinel.model.outcome import Ledger, Survivor
+from sentinel.model.spec import Count, Limits
+from tests.cgroup.faketree import Tree
+
+MIB = 1 << 20
+LIMITS = Limits(soft=64 * MIB, hard=96 * MIB)
+BEFORE = 30 * MIB
+
+
+class Crew:
+    """A crew that does what it is told and looks every second."""
+
+    backend = "crew"
+    where = ""
+    unenforced: tuple[str, ...] = ("pids",)
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.events: tuple[Event, ...] = ()
+
+    def enter(self) -> None:
+        """Keep that it was called."""
+        self.done.append("enter")
+
+    def adopt(self, main: Process, waiter: Waiter, now: float) -> None:
+        """Watch something as itself."""
+        assert main.pid == 1
+        assert now == 0.0
+        waiter.watch(7, self)
+
+    def look(self, now: float) -> Look:
+        """What it was given to tell, once."""
+        told, self.events = self.events, ()
+        return Look(told, now + 1.0)
+
+    def set_wire(self, *, armed: bool, now: float) -> None:
+        """Never called."""
+        raise AssertionError((armed, now))
+
+    def ask(self, signal: int, *, main_only: bool) -> int:
+        """Keep the order."""
+        self.done.append(f"ask {signal} {main_only}")
+        return 2
+
+    def kill(self) -> int:
+        """Keep the order."""
+        self.done.append("kill")
+        return 3
+
+    def is_empty(self) -> bool:
+        """Ask for nothing more."""
+        return True
+
+    def reaped(self, pid: int) -> None:
+        """Keep the number."""
+        self.done.append(f"reaped {pid}")
+
+    def survivors(self) -> tuple[Survivor, ...]:
+        """One."""
+        return (Survivor(5, "x", "D"),)
+
+    def close(self) -> Ledger:
+        """What the crew knows."""
+        return Ledger(1, 2, left_behind=self.survivors())
+
+
+class Box:
+    """A container: what its memory is made of, and the observer of it."""
+
+    def __init__(self, fake: Tree, cgroups: type[Cgroup], limits: Limits = LIMITS) -> None:
+        self.fake = fake
+        self.path = fake.make("box")
+        self.crew = Crew()
+        self.hold(anon=BEFORE)
+        cgroup = cgroups.open(str(self.path))
+        self.observer = Observer(self.crew, cgroup, limits, lambda: 0.0)
+
+    def hold(self, *, anon: int = 0, file: int = 0, slab: int = 0, lazy: int = 0) -> None:
+        """Let the container hold so many bytes; `lazy` is anonymous on a file list."""
+        stat = {
+            "anon": anon + lazy,
+            "file": file,
+            "kernel": slab,
+            "active_anon": anon,
+            "inactive_file": file + lazy,
+            "slab_reclaimable": slab,
+        }
+        text = "".join(f"{key} {value}\n" for key, value in stat.items())
+        self.fake.put(self.path, "memory.stat", text)
+        self.fake.put(self.path, "memory.current", f"{anon + file + slab + lazy}\n")
+
+    def told(self, now: float) -> list[Happening]:
+        """What a look tells."""
+        return [event.what for event in self.observer.look(now).events]
+
+
+@pytest.fixture
+def make(
+    fake: Tree, cgroups: type[Cgroup], request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Box]]:
+    """Makes the container; closes what it opened."""
+    request.getfixturevalue("no_leaks")
+    boxes: list[Box] = []
+
+    def box(limits: Limits = LIMITS) -> Box:
+        boxes.append(Box(fake, cgroups, limits))
+        return boxes[-1]
+
+    yield box
+    for made in boxes:
+        made.observer.close()
+
+
+def test_mapped_memory_over_the_limit_is_told_at_the_first_reading(
+    make: Callable[..., Box],
+) -> None:
+    """What was there before is taken off, in the reading, too."""
+    box = make()
+    box.hold(anon=BEFORE + 64 * MIB)
+    assert box.told(1.0) == []
+    box.hold(anon=BEFORE + 65 * MIB)
+    (event,) = box.observer.look(2.0).events
+    assert event.what is Happening.SOFT_CROSSED
+    assert event.reading is not None
+    assert event.reading.working_set == event.reading.current == 65 * MIB
+    assert event.reading.composition is not None
+    assert event.reading.composition.anon == 65 * MIB
+
+
+@pytest.mark.parametrize(
+    "held", [{"file": 900 * MIB}, {"slab": 300 * MIB}, {"lazy": 300 * MIB}], ids=str
+)
+def test_what_reclaim_could_free_is_never_told(
+    held: dict[str, int], make: Callable[..., Box]
+) -> None:
+    """Not for a minute: nobody reclaims at our limit, so that it stays."""
+    box = make()
+    box.hold(anon=BEFORE + 10 * MIB, **held)
+    now = 1.0
+    while now < 60:
+        look = box.observer.look(now)
+        assert look.events == ()
+        assert look.again is not None
+        now = max(look.again, now + 0.001)
+
+
+def test_a_total_counts_page_cache(make: Callable[..., Box]) -> None:
+    """`--count total` asked for it."""
+    box = make(LIMITS._replace(counted=Count.TOTAL, hard=None))
+    box.hold(anon=BEFORE, file=65 * MIB)
+    assert box.told(1.0) == [Happening.SOFT_CROSSED]
+
+
+def test_a_crossing_is_taken_back(make: Callable[..., Box]) -> None:
+    """3 % under the limit again."""
+    box = make()
+    box.hold(anon=BEFORE + 65 * MIB)
+    assert box.told(1.0) == [Happening.SOFT_CROSSED]
+    box.hold(anon=BEFORE + 60 * MIB)
+    assert box.told(2.0) == [Happening.SOFT_CLEARED]
+
+
+def test_the_wall_is_sampled(make: Callable[..., Box]) -> None:
+    """Over the hard limit there is nothing more to be looked at."""
+    box = make()
+    box.hold(anon=BEFORE + 96 * MIB)
+    assert box.told(1.0) == [Happening.HARD_CROSSED]
+    assert box.observer.look(2.0) == Look((), 3.0)
+
+
+def test_memory_that_cannot_be_read_is_told_once(make: Callable[..., Box]) -> None:
+    """The run goes on without a guard on its memory, and says so."""
+    box = make()
+    box.fake.refuse("read", "memory.stat", 13)
+    assert box.told(1.0) == [Happening.DEGRADED]
+    assert box.told(2.0) == []
+
+
+def test_what_the_crew_tells_is_passed_on(make: Callable[..., Box]) -> None:
+    """Its events, its time of the next look, and its orders."""
+    box = make()
+    box.crew.events = (Event(Happening.DEGRADED, detail="no record"),)
+    assert box.told(0.5) == [Happening.DEGRADED]
+    assert box.observer.unenforced == ("pids",)
+    assert box.observer.ask(15, main_only=True) == 2
+    assert box.observer.kill() == 3
+    box.observer.reaped(9)
+    box.observer.enter()
+    assert box.crew.done == ["ask 15 True", "kill", "reaped 9", "enter"]
+    assert box.observer.is_empty()
+    box.observer.set_wire(armed=True, now=1.0)
+
+
+def test_what_the_crew_watches_wakes_the_observer(make: Callable[..., Box]) -> None:
+    """The guard knows one enclosure."""
+    box = make()
+    watched: list[tuple[int, object]] = []
+
+    class Desk:
+        def watch(self, fd: int, token: object, *, priority: bool = False) -> None:
+            assert not priority
+            watched.append((fd, token))
+
+        def forget(self, fd: int) -> None:
+            raise AssertionError(fd)
+
+    class Main:
+        pid = 1
+
+        def send(self, signal: int) -> bool:
+            raise AssertionError(signal)
+
+    box.observer.adopt(Main(), Desk(), 0.0)
+    assert watched == [(7, box.observer)]
+
+
+def test_the_ledger_has_the_peaks_and_whose_oom_it_was(fake: Tree, cgroups: type[Cgroup]) -> None:
+    """Peaks of the run alone; an OOM at the container's limit is one above the run."""
+    box = Box(fake, cgroups, LIMITS._replace(hard=None))
+    box.hold(anon=BEFORE + 50 * MIB, file=MIB)
+    box.told(1.0)
+    fake.put(box.path, "memory.events.local", "oom 1\noom_kill 1\n")
+    ledger = box.observer.close()
+    assert (ledger.peak_current, ledger.peak_working_set) == (51 * MIB, 50 * MIB)
+    assert ledger.oom_above == str(box.path)
+    assert ledger.left_behind == (Survivor(5, "x", "D"),)
+
+
+def view(tmp_path: Path, box: Path) -> Host:
+    """The view of a process in `box`, which is mounted as the whole tree."""
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "cgroup").write_text("0::/\n")
+    (tmp_path / "self" / "mountinfo").write_text(f"30 22 0:26 / {box} ro - cgroup2 c ro\n")
+    return Host(str(tmp_path), str(tmp_path))
+
+
+def test_a_containers_own_cgroup_can_be_observed(
+    tmp_path: Path, fake: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The root of a namespace, where memory.current is."""
+    box = fake.make("box")
+    monkeypatch.setattr(os.path, "ismount", lambda path: str(path) == str(box))
+    host = view(tmp_path, box)
+    found = observed(host, alone=True)
+    assert isinstance(found, Cgroup)
+    assert found.path == str(box)
+    found.close()
+    (box / "memory.current").unlink()
+    refused = observed(host, alone=True)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == f"{box} has no memory.current to be read"
+
+
+def test_what_others_may_be_in_is_observed_by_name_only(tmp_path: Path, fake: Tree) -> None:
+    """A login session's cgroup holds its shell, too."""
+    box = fake.make("box")
+    host = view(tmp_path, box)
+    refused = observed(host, alone=True)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == f"{box} is not a container's, others may be in it"
+    found = observed(host, alone=False)
+    assert isinstance(found, Cgroup)
+    found.close()

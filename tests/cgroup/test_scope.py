@@ -1,0 +1,284 @@
+"""Ladder step 3 before and after the talk with systemd: which bus, why none, where we end up."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from sentinel.cgroup import scope
+from sentinel.cgroup.ladder import sweep_beside
+from sentinel.cgroup.leaf import make_leaf
+from sentinel.cgroup.manager import Bus, ManagerFault
+from sentinel.cgroup.placement import Host, Refusal
+from sentinel.cgroup.scope import ScopeSweep, systemd_scope
+from sentinel.cgroup.sweep import LeafSweep
+from sentinel.cgroup.tree import Cgroup
+from tests.cgroup.faketree import REALLY_REMOVE, Tree
+
+ME = os.getpid()
+MEMORY = frozenset({"memory"})
+UID = 1234
+MANAGER = f"user.slice/user-{UID}.slice/user@{UID}.service"
+
+
+class Desk(NamedTuple):
+    """A machine with systemd, a fake tree, and what is asked of the manager."""
+
+    fake: Tree
+    host: Host
+    asked: list[tuple[Bus, str]]
+
+    def stand(self, path: str) -> None:
+        """Let this process be in the cgroup `path`."""
+        own = Path(self.host.proc) / "self" / "cgroup"
+        own.write_text(f"0::{path}\n")
+
+    def listen(self, name: str, stack: ExitStack) -> str:
+        """A socket below /run; its path."""
+        path = Path(self.host.run) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(socket.socket(socket.AF_UNIX)).bind(str(path))
+        return str(path)
+
+    def place(self) -> str | Refusal:
+        """Where the step puts a leaf, or its refusal."""
+        found = systemd_scope(self.host, MEMORY)
+        if isinstance(found, Refusal):
+            return found
+        found.close()
+        return found.path
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """What is closed at the end."""
+    with ExitStack() as opened:
+        yield opened
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path, fake: Tree, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Desk:
+    """The machine of a root whose manager does what it is asked."""
+    monkeypatch.setattr(scope, "Cgroup", request.getfixturevalue("cgroups"))
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    mount = f"30 22 0:26 / {fake.top} rw - cgroup2 cgroup2 rw\n"
+    (tmp_path / "proc" / "self" / "mountinfo").write_text(mount)
+    (tmp_path / "run" / "systemd" / "system").mkdir(parents=True)
+    machine = Desk(fake, Host(str(tmp_path / "proc"), str(tmp_path / "run")), [])
+    fake.make("session.scope", procs=(ME,))
+    machine.stand("/session.scope")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+
+    def start(bus: Bus, unit: str) -> None:
+        machine.asked.append((bus, unit))
+        fake.make(f"system.slice/{unit}")
+        fake.write(fake.top / "system.slice" / unit, "cgroup.procs", str(ME))
+        machine.stand(f"/system.slice/{unit}")
+
+    monkeypatch.setattr(scope, "start_scope", start)
+    return machine
+
+
+@pytest.fixture
+def user(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """The same for a user whose manager has memory delegated."""
+    monkeypatch.setattr(os, "geteuid", lambda: UID)
+    desk.fake.make(MANAGER)
+    return desk
+
+
+def refusal(reason: str, remedy: str, *, applies: bool = True) -> Refusal:
+    """A refusal of this step."""
+    return Refusal("systemd scope", reason, remedy, applies=applies)
+
+
+def test_root_gets_a_scope_of_the_system(desk: Desk, stack: ExitStack) -> None:
+    """The place is the scope; we are in its child `supervisor`, and memory can be had beside it."""
+    path = desk.listen("dbus/system_bus_socket", stack)
+    place = desk.place()
+    ((bus, unit),) = desk.asked
+    assert (bus, place) == (Bus(path, "systemd"), f"{desk.fake.top}/system.slice/{unit}")
+    assert unit.startswith(f"sentinel-{ME}-")
+    assert unit.endswith(".scope")
+    made = desk.fake.top / "system.slice" / unit
+    assert desk.fake.pids(made / "supervisor") == [ME]
+    assert desk.fake.get(made, "cgroup.subtree_control") == "memory"
+
+
+def test_the_scope_is_used_again(desk: Desk, stack: ExitStack) -> None:
+    """A second run of the same process needs no second scope."""
+    desk.listen("dbus/system_bus_socket", stack)
+    first = desk.place()
+    desk.stand(f"/system.slice/{desk.asked[0][1]}/supervisor")
+    assert desk.place() == first
+    assert len(desk.asked) == 1
+
+
+def test_no_systemd(desk: Desk) -> None:
+    """The step does not apply."""
+    REALLY_REMOVE(f"{desk.host.run}/systemd/system")
+    assert desk.place() == refusal(
+        "systemd is not running here", "see the other steps", applies=False
+    )
+
+
+def test_inside_another_run_systemd_is_never_asked(desk: Desk, stack: ExitStack) -> None:
+    """A scope would leave the outer run's leaf, and with it its limit."""
+    desk.listen("dbus/system_bus_socket", stack)
+    own = desk.fake.make("sentinel-run-a-1/deep", procs=(ME,))
+    desk.stand("/sentinel-run-a-1/deep")
+    reason = f"{own} is inside another run, which a scope would leave"
+    assert desk.place() == refusal(reason, "see the other steps", applies=False)
+    assert desk.asked == []
+
+
+def test_no_system_bus(desk: Desk) -> None:
+    """Root without dbus."""
+    path = f"{desk.host.run}/dbus/system_bus_socket"
+    assert desk.place() == refusal(
+        f"there is no system bus at {path}", "install dbus: systemctl start dbus.socket"
+    )
+
+
+def test_no_session_and_no_lingering(user: Desk) -> None:
+    """No runtime directory: nobody started a manager for this user."""
+    assert user.place() == refusal(
+        f"uid {UID} has no session and does not linger, so it has no systemd of its own",
+        f"run once, as root: loginctl enable-linger {UID}; "
+        "for a service, add Delegate=yes to its unit",
+    )
+
+
+def test_a_session_without_a_bus(user: Desk) -> None:
+    """A manager, but nothing to talk to it by."""
+    os.makedirs(f"{user.host.run}/user/{UID}")
+    assert user.place() == refusal(
+        f"there is no session bus at {user.host.run}/user/{UID}/bus",
+        "install dbus-user-session, or systemctl --user start dbus.socket",
+    )
+
+
+def test_the_users_own_bus_is_found_without_the_environment(
+    user: Desk, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in cron: what the environment says counts only where there is none."""
+    path = user.listen(f"user/{UID}/bus", stack)
+    os.chown(path, 0, -1) if os.getuid() == 0 else monkeypatch.setattr(os, "getuid", lambda: UID)
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
+    user.place()
+    assert [bus for bus, _ in user.asked] == [Bus(path, "the user's systemd")]
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("unix:path=/a%20b", "/a b"),
+        ("tcp:host=x;unix:abstract=/c,guid=1", "\0/c"),
+        ("nonsense", None),
+        ("tcp:host=x", None),
+        ("unix:runtime=yes", None),
+        ("", None),
+    ],
+)
+def test_the_bus_that_the_environment_names(
+    address: str, found: str | None, user: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any address that can be connected to; others are none."""
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
+    user.place()
+    assert [bus.address for bus, _ in user.asked] == ([] if found is None else [found])
+
+
+def test_a_manager_without_memory(user: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known before anybody is moved."""
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/x")
+    user.fake.put(user.fake.top / MANAGER, "cgroup.controllers", "pids\n")
+    assert user.place() == refusal(
+        f"the memory controller is not delegated to user@{UID}.service",
+        "as root: systemctl edit user@.service, [Service] Delegate=cpu memory pids, "
+        "then log in again",
+    )
+    assert user.asked == []
+
+
+def test_a_manager_that_refuses(
+    desk: Desk, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reason and its remedy are the step's."""
+    desk.listen("dbus/system_bus_socket", stack)
+
+    def refuse(*_: object) -> None:
+        raise ManagerFault("no", "ask again")
+
+    monkeypatch.setattr(scope, "start_scope", refuse)
+    assert desk.place() == refusal("no", "ask again")
+
+
+def test_a_manager_that_did_not_move_us(
+    desk: Desk, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where we are is looked up, not believed."""
+    desk.listen("dbus/system_bus_socket", stack)
+    monkeypatch.setattr(scope, "start_scope", lambda *_: None)
+    found = desk.place()
+    assert isinstance(found, Refusal)
+    assert found.reason.endswith(f"but this process is in {desk.fake.top}/session.scope")
+
+
+class Waiter:
+    """Keeps what is watched, and as whom."""
+
+    def __init__(self) -> None:
+        self.tokens: list[object] = []
+
+    def watch(self, fd: int, token: object, *, priority: bool = False) -> None:
+        """Remember."""
+        assert fd >= 0
+        assert priority
+        self.tokens.append(token)
+
+    def forget(self, fd: int) -> None:
+        """Nothing to do."""
+
+
+def test_the_leaves_of_dead_guards_in_other_scopes_are_cleared(
+    desk: Desk, cgroups: type[Cgroup]
+) -> None:
+    """The lock decides, scope by scope; what is no scope of ours is not looked into."""
+    names = ("sentinel-1-aa.scope", "sentinel-2-bb.scope", "run-3.scope", "sentinel-4.service")
+    parents = {name: cgroups.open(str(desk.fake.make(f"s/{name}"))) for name in names}
+    for parent in parents.values():
+        desk.fake.put(Path(parent.path), "cgroup.subtree_control", "memory")
+    leaves = {name: make_leaf(parent, "job") for name, parent in parents.items()}
+    for name in ("sentinel-1-aa.scope", "run-3.scope", "sentinel-4.service"):
+        os.close(leaves[name].cgroup.fd)  # its guard is dead
+    sweep = sweep_beside(parents["sentinel-2-bb.scope"])
+    assert isinstance(sweep, ScopeSweep)
+    waiter = Waiter()
+    sweep.begin(waiter)
+    assert set(waiter.tokens) <= {sweep}
+    assert sweep.turn()
+    sweep.close()
+    there = {name: os.path.exists(leaf.cgroup.path) for name, leaf in leaves.items()}
+    assert there == dict(zip(names, (False, True, True, True), strict=True))
+    os.close(leaves["sentinel-2-bb.scope"].cgroup.fd)
+    for parent in parents.values():
+        parent.close()
+
+
+def test_a_place_that_is_no_scope_is_swept_alone(desk: Desk, cgroups: type[Cgroup]) -> None:
+    """Its neighbours are other people's."""
+    place = cgroups.open(str(desk.fake.make("plain")))
+    sweep = sweep_beside(place)
+    place.close()
+    assert isinstance(sweep, LeafSweep)
+    sweep.close()

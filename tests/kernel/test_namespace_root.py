@@ -1,0 +1,101 @@
+"""Inside a container: where the leaf is made, and what becomes of the container's processes."""
+
+import errno
+
+from tests.kernel.contained import contained, in_container, put_into, sentinel
+from tests.kernel.guarded import SENTINEL, ended_at_last, leaves, read, victim_words, wait_for
+
+OWN = "cat /proc/self/cgroup"
+RUN = sentinel("--limit", "64M", "--", "cat", "/proc/self/cgroup")
+
+
+def test_a_container_root_hands_out_memory_once_its_processes_moved_into_init(leaf: str) -> None:
+    """The command's leaf is at the namespace's root; everybody else is in `init`."""
+    status, stdout, stderr = in_container(leaf, f"sleep 60 & {RUN}; s=$?; {OWN}; kill $!; exit $s")
+    assert (status, stderr) == (0, "")
+    of_the_run, of_the_shell = stdout.splitlines()
+    assert of_the_run.startswith("0::/sentinel-run-cat-")
+    assert of_the_shell == "0::/init"
+    assert "memory" in read(f"{leaf}/cgroup.subtree_control").split()
+    assert leaves(leaf) == []
+
+
+def test_the_second_run_of_a_container_starts_beside_init(leaf: str) -> None:
+    """What was moved finds its place again, and nothing is nested in `init`."""
+    status, stdout, stderr = in_container(leaf, f"{RUN} && {RUN}")
+    assert (status, stderr) == (0, "")
+    assert [line.startswith("0::/sentinel-run-cat-") for line in stdout.splitlines()] == [True] * 2
+    assert leaves(leaf) == []
+
+
+def test_eight_runs_at_once_in_a_fresh_container(leaf: str) -> None:
+    """They race to move the same processes, and each command is still born in its own leaf."""
+    script = "".join(f"{RUN} & " for _ in range(8)) + "wait"
+    status, stdout, stderr = in_container(leaf, script)
+    assert (status, stderr) == (0, "")
+    places = stdout.splitlines()
+    assert len(set(places)) == 8
+    assert all(place.startswith("0::/sentinel-run-cat-") for place in places), places
+    assert leaves(leaf) == []
+
+
+def test_a_process_of_another_user_moves_along(leaf: str) -> None:
+    """The container is moved whole: a service that dropped its privileges is no obstacle."""
+    drop = "setpriv --reuid 65534 --clear-groups sleep 60"
+    status, stdout, stderr = in_container(leaf, f"{drop} & {RUN}; s=$?; kill $!; exit $s")
+    assert (status, stderr) == (0, "")
+    assert stdout.startswith("0::/sentinel-run-cat-")
+
+
+def test_nothing_can_be_put_into_the_root_any_more(leaf: str) -> None:
+    """The documented trap: a plain write of a new process fails with EBUSY, into `init` not."""
+    with ended_at_last(contained(leaf, f"{RUN} >/dev/null; echo moved; cat")) as container:
+        assert container.stdout is not None
+        assert container.stdout.readline() == "moved\n"
+        assert put_into(leaf, "sleep", "60") == errno.EBUSY
+        assert put_into(f"{leaf}/init", "sleep", "60") == 0
+
+
+def test_what_crun_adds_later_has_runs_of_its_own(leaf: str) -> None:
+    """`podman exec` under crun starts in `crun-exec`: the leaf is made at the root."""
+    later = f"{RUN} >/dev/null; mkdir /sys/fs/cgroup/crun-exec;"
+    later += f" echo 0 > /sys/fs/cgroup/crun-exec/cgroup.procs; {RUN}"
+    status, stdout, stderr = in_container(leaf, later)
+    assert (status, stderr) == (0, "")
+    assert stdout.startswith("0::/sentinel-run-cat-")
+
+
+def test_a_read_only_tree_fails_closed(leaf: str) -> None:
+    """An ordinary container: --backend cgroup is refused in one line with what would help."""
+    run = RUN.replace("cat /proc/self/cgroup", "echo started")
+    status, stdout, stderr = in_container(leaf, run, options="ro")
+    assert (status, stdout) == (125, "")
+    (line,) = stderr.splitlines()
+    assert "Read-only file system" in line
+    assert "docker run --privileged" in line
+
+
+def test_a_tree_of_the_host_that_was_bound_in_is_not_taken_for_ours(leaf: str) -> None:
+    """Path and mount disagree (a private namespace, the host's tree): refused, not guessed."""
+    status, stdout, stderr = in_container(leaf, RUN, options="")
+    assert (status, stdout) == (125, "")
+    (line,) = stderr.splitlines()
+    assert "own cgroup / is not below any cgroup2 mount" in line
+
+
+def test_the_leak_of_a_container_is_stopped_politely(leaf: str) -> None:
+    """The whole way: a run in the container's leaf has its wire, its grace and its verdict."""
+    words = victim_words("leak", "rate=80M", "max=120M")
+    script = sentinel("--limit", "64M", "--", *words)
+    status, _, stderr = in_container(leaf, script)
+    assert status == 124, stderr
+    assert ": soft-limit: " in stderr
+    wait_for(lambda: not leaves(leaf), "the leaf is removed")
+
+
+def test_doctor_in_a_container_has_nothing_to_improve(leaf: str) -> None:
+    """A step that does not suit the place is passed over, not a fault."""
+    status, stdout, stderr = in_container(leaf, f"{SENTINEL} doctor -v")
+    assert (status, stderr) == (0, "")
+    assert "ok: passed over: /sys/fs/cgroup is the root of a cgroup namespace\n" in stdout
+    assert stdout.splitlines()[-1] == "a run gets      cgroup"

@@ -1,0 +1,54 @@
+"""How soon memory without a wire is looked at again."""
+
+from __future__ import annotations
+
+import pytest
+
+from sentinel.policy.pace import CALM_FLOOR, FASTEST, LOOK_SHARE, SLOWEST, SUDDEN, Pace
+
+MIB = 1 << 20
+LIMIT = 64 * MIB
+
+
+def test_the_quiet_is_looked_at_ever_more_rarely() -> None:
+    """From FASTEST on, twice as long each time, up to what sudden growth allows."""
+    pace, now, waits = Pace(), 0.0, []
+    for _ in range(12):
+        waits.append(pace.next(now, 10 * MIB, 1024 * MIB, 0.0))
+        now += waits[-1]
+    assert waits[:3] == pytest.approx([FASTEST, 2 * FASTEST, 4 * FASTEST])
+    assert waits[-1] == SLOWEST
+
+
+def test_the_less_room_the_closer_the_look() -> None:
+    """Nobody grows, but somebody might: SUDDEN bytes a second, and not below CALM_FLOOR."""
+    for held, expected in ((LIMIT - 40 * MIB, 40 * MIB / SUDDEN), (LIMIT - MIB, CALM_FLOOR)):
+        pace, now = Pace(), 0.0
+        for _ in range(12):
+            wait = pace.next(now, held, LIMIT, 0.0)
+            now += wait
+        assert wait == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("rate", [10 * MIB, 80 * MIB, 400 * MIB])
+def test_a_steady_leak_is_seen_soon_after_it_is_over(rate: int) -> None:
+    """Each look comes after half of the time that is left: at most FASTEST too late."""
+    pace, now = Pace(), 0.0
+    while now * rate < LIMIT:
+        now += pace.next(now, int(now * rate), LIMIT, 0.0)
+        assert now < 60
+    assert now * rate - LIMIT <= 2 * FASTEST * rate
+
+
+def test_a_look_that_is_dear_is_not_repeated_at_once() -> None:
+    """A third of a core is the most, however little room is left."""
+    pace = Pace()
+    pace.next(0.0, 0, LIMIT, 0.004)
+    assert pace.next(0.1, LIMIT - 1, LIMIT, 0.004) == pytest.approx(0.004 * LOOK_SHARE)
+
+
+def test_over_the_limit_there_is_a_next_look_all_the_same() -> None:
+    """No head-room, no negative time."""
+    pace = Pace()
+    pace.next(0.0, 0, LIMIT, 0.0)
+    assert pace.next(0.1, 2 * LIMIT, LIMIT, 0.0) == FASTEST
