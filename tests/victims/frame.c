@@ -209,6 +209,17 @@ void pace(size_t bytes) {
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
 }
 
+/* From the first call on, which is made when the first of them are there. */
+void keep_pace(size_t all_bytes) {
+    static int64_t began;
+    if (!rate) return;
+    if (!began) began = now_us() - (int64_t)(all_bytes * 1000000 / rate);
+    int64_t due = began + (int64_t)(all_bytes * 1000000 / rate);
+    if (due <= now_us()) return;
+    struct timespec when = {.tv_sec = due / 1000000, .tv_nsec = due % 1000000 * 1000};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
+}
+
 void *grow(size_t bytes) {
     if (!bytes) return NULL;
     char *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -9,21 +9,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK ((size_t)256 << 10)
-
+static size_t chunk; /* what it leaks at a time */
 static size_t leaked; /* atomic: all threads together */
 static long threads = 1;
+static bool steady; /* the rate is that of all of the leak: pauses are caught up with */
 
 static void *leak(void *unused) {
     while (!ended() && !asked) {
-        if (__atomic_fetch_add(&leaked, CHUNK, __ATOMIC_RELAXED) >= max_bytes()) break;
-        grow(CHUNK);
-        pace(CHUNK * threads);
+        if (__atomic_fetch_add(&leaked, chunk, __ATOMIC_RELAXED) >= max_bytes()) break;
+        grow(chunk);
+        if (steady) keep_pace(__atomic_load_n(&leaked, __ATOMIC_RELAXED));
+        else pace(chunk * threads);
     }
     return unused;
 }
 
 void leak_forever(void) {
+    if (!chunk) chunk = (size_t)256 << 10;
     leak(NULL);
     finish();
 }
@@ -32,6 +34,9 @@ void leak_forever(void) {
  * the others go on leaking meanwhile (during=leak) or stop (during=stop). */
 void mode_leak(void) {
     threads = number_option("threads", 1);
+    chunk = size_option("chunk", "256K");
+    steady = number_option("steady", 0);
+    if (!chunk) fail(2, "chunk=0 leaks nothing");
     if (threads < 1 || threads > 64) fail(2, "threads=%ld is not between 1 and 64", threads);
     frame_begin();
     say("ready pid=%d", (int)getpid());

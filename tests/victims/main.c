@@ -9,7 +9,7 @@ static const struct {
     void (*run)(void);
     const char *options;
 } modes[] = {
-    {"leak", mode_leak, "rate= max= threads=1 during=leak|stop"},
+    {"leak", mode_leak, "rate= max= chunk=256K steady=0 threads=1 during=leak|stop"},
     {"hold", mode_hold, "size=16M"},
     {"brim", mode_brim, "limit=64M margin=1M"},
     {"read", mode_read, "file= size=256M least=0"},

@@ -20,6 +20,7 @@ CANNOT = 77
 
 ENDING = {
     "leak": "leak max=20M rate=80M",
+    "leak-steady": "leak max=2M rate=80M chunk=32K steady=1",
     "leak-threads": "leak max=20M threads=3",
     "hold": "hold seconds=1",
     "brim": "brim limit=24M seconds=1",

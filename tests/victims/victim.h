@@ -35,6 +35,7 @@ bool enough(size_t done);  /* and `least` bytes are done */
 void sleep_to_end(void);   /* without a single wake-up */
 size_t max_bytes(void);
 void pace(size_t bytes); /* sleep as `rate` asks after `bytes` more */
+void keep_pace(size_t all_bytes); /* the same for all of them so far: pauses are caught up with */
 void *grow(size_t bytes); /* private anonymous memory, every page written */
 void raise_limit(int resource);
 void ensure_file(const char *path, size_t bytes);
