@@ -35,6 +35,9 @@ PACKAGES = {
 }
 """Each file that the tests need beyond Python, and the Debian package that brings it."""
 
+MEMORY = "2048M"
+"""What a guest has."""
+
 COMPILER = ("/usr/bin/cc", "/usr/include/stdlib.h")
 """What the small C programs of the tests are made with, on any kernel."""
 
@@ -149,6 +152,49 @@ def package_manager(*argv: str, cwd: str | None = None) -> str:
         words = done.stderr.strip().splitlines() or ["no reason given"]
         raise LabError(f"{' '.join(argv)}: {words[-1]}: run make lab-deps as root")
     return done.stdout
+
+
+def uml_argv(work: str) -> list[str]:
+    """Return the command line of user-mode Linux; its console is its standard output."""
+    return [
+        UML,
+        f"mem={MEMORY}",
+        "root=/dev/root",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "rw",
+        "quiet",
+        "panic=-1",
+        "con=null",
+        "con0=null,fd:1",
+        f"ubd0={work}/disk",
+        f"uml_dir={work}",
+        "umid=vm",
+        f"init={work}/init",
+    ]
+
+
+def qemu_argv(built: Image, work: str, socket: str) -> list[str]:
+    """Return the command line of QEMU: two emulated CPUs, the root from virtiofsd at `socket`."""
+    append = "console=ttyS0 panic=-1 quiet root=rootfs rootfstype=virtiofs rw"
+    return [
+        QEMU,
+        *("-accel", "tcg,thread=multi,tb-size=1024"),
+        *("-cpu", "max", "-smp", "2", "-m", MEMORY),
+        *("-object", f"memory-backend-memfd,id=mem,size={MEMORY},share=on"),
+        *("-numa", "node,memdev=mem"),
+        *("-chardev", f"socket,id=root,path={socket}"),
+        *("-device", "vhost-user-fs-pci,chardev=root,tag=rootfs"),
+        *("-drive", f"file={work}/disk,format=raw,if=virtio,cache=unsafe"),
+        *("-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"),
+        *("-kernel", built.kernel, "-append", f"{append} init={work}/init"),
+    ]
+
+
+def virtiofsd_argv(socket: str) -> list[str]:
+    """Return the command line of the program that gives QEMU's guest this machine's root."""
+    argv = [VIRTIOFSD, f"--socket-path={socket}", "-o", "source=/", "-o", "cache=always"]
+    return [*argv, "-o", "sandbox=chroot", "-o", "xattr"]
 
 
 def main() -> int:

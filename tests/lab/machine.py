@@ -11,16 +11,25 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 from tests.lab import ROOT, LabError, guest, layer, systemd
-from tests.lab.kernels import KERNELS, MKFS, QEMU, UML, VIRTIOFSD, Image, image
+from tests.lab.kernels import (
+    KERNELS,
+    MKFS,
+    UML,
+    Image,
+    image,
+    qemu_argv,
+    uml_argv,
+    virtiofsd_argv,
+)
 from tests.lab.workspace import workspace
 
-MEMORY = "2048M"
 DISK_BYTES = 2 << 30
 INITS = ("busybox", "systemd")
 """Who can be PID 1: the lab's own script, as it must for the bare kernel, or systemd."""
@@ -60,12 +69,39 @@ class Order(NamedTuple):
     init: str = "busybox"
 
 
+class Sink(Protocol):
+    """Where output of a guest goes as it comes."""
+
+    def write(self, chunk: bytes, /) -> object:
+        """Take a piece of it."""
+
+    def flush(self) -> object:
+        """Show what was taken."""
+
+
+class Stopped(Exception):
+    """The run was not wanted any more; nothing of it is left."""
+
+
+class _Watch(NamedTuple):
+    """What follows a machine: its time in seconds, the event that ends it early, its output."""
+
+    timeout: float
+    stop: threading.Event
+    sinks: tuple[Sink, Sink]
+
+
 def run(
-    kernel_name: str, order: Order, out: BinaryIO | None = None, err: BinaryIO | None = None
+    kernel_name: str,
+    order: Order,
+    out: Sink | None = None,
+    err: Sink | None = None,
+    stop: threading.Event | None = None,
 ) -> Result:
     """Boot the kernel called `kernel_name`, run the order in it, stream its output as it comes.
 
-    Raises LabError when the kernel cannot be had or its helpers do not start.
+    A thread that is no longer to wait for it is told by `stop`. Raises Stopped then, LabError
+    when the kernel cannot be had or its helpers do not start.
     """
     kernel = KERNELS[kernel_name]
     built = image(kernel)
@@ -89,7 +125,7 @@ def run(
         _write_init(os.path.join(work, "init"), _init_script(order, job, work))
         _make_disk(os.path.join(work, "disk"))
         sinks = (out or sys.stdout.buffer, err or sys.stderr.buffer)
-        result = _boot(built, work, order.timeout, sinks)
+        result = _boot(built, work, _Watch(order.timeout, stop or threading.Event(), sinks))
         for inside, outside in order.bring.items():
             with suppress(FileNotFoundError):
                 shutil.copyfile(os.path.join(exchange, inside), outside)
@@ -105,12 +141,12 @@ def _init_script(order: Order, job: guest.Job, work: str) -> str:
     return systemd.init_script(job, [layer.packages(), own])
 
 
-def _boot(built: Image, work: str, timeout: float, sinks: tuple[BinaryIO, BinaryIO]) -> Result:
+def _boot(built: Image, work: str, watch: _Watch) -> Result:
     """Start the machine, follow it to its end or the deadline, and say how it went."""
     exchange = os.path.join(work, "exchange")
     began = time.monotonic()
     with _machine(built, work) as vm:
-        finished = _follow(vm, exchange, began + timeout, sinks)
+        finished = _follow(vm, exchange, watch, began + watch.timeout)
         if finished:
             # The command's status is safe; a machine that will not power off is ended.
             with suppress(subprocess.TimeoutExpired):
@@ -125,13 +161,12 @@ def _boot(built: Image, work: str, timeout: float, sinks: tuple[BinaryIO, Binary
     )
 
 
-def _follow(
-    vm: subprocess.Popen[bytes], exchange: str, deadline: float, sinks: tuple[BinaryIO, BinaryIO]
-) -> bool:
-    """Copy the guest's output to `sinks` until its status is there or the machine is gone.
+def _follow(vm: subprocess.Popen[bytes], exchange: str, watch: _Watch, deadline: float) -> bool:
+    """Copy the guest's output to the sinks until its status is there or the machine is gone.
 
-    Returns False when the deadline came first. A file on a shared root gives no wake-up to
-    the host, so the files are looked at every TICK_SECONDS; the machine's end wakes at once.
+    Returns False when the deadline came first, raises Stopped. A file on a shared root gives no
+    wake-up to the host, so the files are looked at every TICK_SECONDS; the machine's end wakes
+    at once.
     """
     ends = os.pidfd_open(vm.pid)
     try:
@@ -139,10 +174,12 @@ def _follow(
             while True:
                 gone = bool(select.select([ends], [], [], TICK_SECONDS)[0])
                 done = gone or os.path.exists(os.path.join(exchange, guest.STATUS))
-                for tail, sink in zip(tails, sinks, strict=True):
+                for tail, sink in zip(tails, watch.sinks, strict=True):
                     if chunk := tail.read():
                         sink.write(chunk)
                         sink.flush()
+                if watch.stop.is_set():
+                    raise Stopped
                 if done or time.monotonic() > deadline:
                     return done
     finally:
@@ -153,15 +190,13 @@ def _follow(
 def _machine(built: Image, work: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start the machine and what it needs; end them all on the way out, by pid."""
     if built.kernel == UML:
-        with _process(_uml_argv(work), work, "console") as vm:
+        with _process(uml_argv(work), work, "console") as vm:
             yield vm
         return
     socket = os.path.join(work, "root.socket")
-    daemon = [VIRTIOFSD, f"--socket-path={socket}", "-o", "source=/", "-o", "cache=always"]
-    daemon += ["-o", "sandbox=chroot", "-o", "xattr"]
-    with _process(daemon, work, "virtiofsd") as server:
+    with _process(virtiofsd_argv(socket), work, "virtiofsd") as server:
         _await_socket(socket, server, work)
-        with _process(_qemu_argv(built, work), work, "console") as vm:
+        with _process(qemu_argv(built, work, socket), work, "console") as vm:
             yield vm
 
 
@@ -203,43 +238,6 @@ def _process(argv: list[str], work: str, log: str) -> Iterator[subprocess.Popen[
 def end_on_sigterm() -> None:
     """Let SIGTERM unwind the lab like a keyboard interrupt, so that it cleans up after itself."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-
-
-def _uml_argv(work: str) -> list[str]:
-    """Return the command line of user-mode Linux; its console is its standard output."""
-    return [
-        UML,
-        f"mem={MEMORY}",
-        "root=/dev/root",
-        "rootfstype=hostfs",
-        "rootflags=/",
-        "rw",
-        "quiet",
-        "panic=-1",
-        "con=null",
-        "con0=null,fd:1",
-        f"ubd0={work}/disk",
-        f"uml_dir={work}",
-        "umid=vm",
-        f"init={work}/init",
-    ]
-
-
-def _qemu_argv(built: Image, work: str) -> list[str]:
-    """Return the command line of QEMU: two emulated CPUs, the root over virtiofs."""
-    append = "console=ttyS0 panic=-1 quiet root=rootfs rootfstype=virtiofs rw"
-    return [
-        QEMU,
-        *("-accel", "tcg,thread=multi,tb-size=1024"),
-        *("-cpu", "max", "-smp", "2", "-m", MEMORY),
-        *("-object", f"memory-backend-memfd,id=mem,size={MEMORY},share=on"),
-        *("-numa", "node,memdev=mem"),
-        *("-chardev", f"socket,id=root,path={work}/root.socket"),
-        *("-device", "vhost-user-fs-pci,chardev=root,tag=rootfs"),
-        *("-drive", f"file={work}/disk,format=raw,if=virtio,cache=unsafe"),
-        *("-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"),
-        *("-kernel", built.kernel, "-append", f"{append} init={work}/init"),
-    ]
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 Where this machine has cgroup v2 with memory, and root or delegation, they run here;
 elsewhere each kernel of the lab is booted once and runs them all. The tests that need systemd
-run in a guest of the lab wherever this is. Where they are required (CI=true or
+run in a guest of the lab wherever this is. The kernels run side by side, each of them one boot
+after the other: two guests at most. Where they are required (CI=true or
 SENTINEL_REQUIRE=cgroup) nothing may be missing: no kernel, no test, no skip.
 
     .venv/bin/python -m tests.lab.suite                                   what make kernel does
@@ -14,12 +15,17 @@ import compileall
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import NamedTuple
 
-from tests.lab import ROOT, LabError, capability, machine
-from tests.lab.kernels import KERNELS, missing_packages
+from tests.lab import ROOT, LabError, capability, layer, machine
+from tests.lab.kernels import KERNELS, image, missing_packages
 from tests.lab.reports import REPORTS, Counts, counts, report_path
+from tests.lab.screen import Screen, Voice
 
 
 class Part(NamedTuple):
@@ -44,6 +50,16 @@ PARTS = {
     "6.1-systemd": Part("6.1", "systemd", "systemd", ("tests/systemd",), 400),
 }
 """What make kernel boots, by name."""
+
+
+class Tally(NamedTuple):
+    """What became of one part: on which kernel it was, its tests, its seconds; good or not."""
+
+    kernel: str
+    found: Counts
+    seconds: float
+    good: bool
+
 
 LAST_WORDS = 45
 """Seconds before the end of that time, boot included, in which the tests are interrupted."""
@@ -80,11 +96,10 @@ def main() -> int:
     everything = [*KERNEL_TESTS, *(path for part in parts.values() for path in part.tests)]
     if not _prepared(options.pytest or _existing(everything)):
         return 1
-    results = [_natively(options.pytest or _existing(KERNEL_TESTS))] if here else []
-    results += [
-        _in_lab(name, part, options.pytest or _existing(part.tests)) for name, part in parts.items()
-    ]
-    return 0 if all(results) else 1
+    began = [_natively(options.pytest or _existing(KERNEL_TESTS))] if here else []
+    tallies = [*began, *_side_by_side(parts, options.pytest)]
+    _print_table(tallies)
+    return 0 if all(tally.good for tally in tallies) else 1
 
 
 def _existing(paths: Iterable[str]) -> list[str]:
@@ -110,56 +125,116 @@ def _prepared(wanted: list[str]) -> bool:
     return True
 
 
-def _natively(wanted: list[str]) -> bool:
+def _natively(wanted: list[str]) -> Tally:
     """Run the tests on this machine's own kernel."""
-    release = os.uname().release
-    report = report_path(f"kernel-{capability.plain(release)}")
+    release = capability.plain(os.uname().release)
+    report = report_path(f"kernel-{release}")
     _forget(report)
+    began = time.monotonic()
     argv = [sys.executable, *PYTEST, "-m", "kernel", f"--junitxml={report}", *wanted]
     status = subprocess.run(argv, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
-    return _verdict(capability.plain(release), status, counts(report))
+    found = counts(report)
+    return Tally(release, found, time.monotonic() - began, _is_good(status, found))
 
 
-def _in_lab(name: str, part: Part, wanted: list[str]) -> bool:
+def _side_by_side(parts: Mapping[str, Part], wanted: list[str]) -> list[Tally]:
+    """Run the parts in the lab, those of one kernel in their order, the kernels at once."""
+    lanes: dict[str, list[str]] = {}
+    for name, part in parts.items():
+        lanes.setdefault(part.kernel, []).append(name)
+    _fetch(parts.values())
+    stop = threading.Event()
+    screen = Screen(sys.stdout.buffer, max(map(len, parts), default=0), time.monotonic)
+
+    def lane(names: list[str]) -> list[Tally]:
+        return [
+            _in_lab(name, parts[name], wanted or _existing(parts[name].tests), screen, stop)
+            for name in names
+        ]
+
+    with ThreadPoolExecutor(max(1, len(lanes))) as pool:
+        running = [pool.submit(lane, names) for names in lanes.values()]
+        try:
+            while wait(running, timeout=1).not_done:
+                screen.show_unfinished()
+        finally:
+            stop.set()
+    return [tally for done in running for tally in done.result()]
+
+
+def _fetch(parts: Iterable[Part]) -> None:
+    """Fetch what the parts need, one after the other: a package manager works for one at a time."""
+    for part in parts:
+        with suppress(LabError):  # told by name when the part needs it
+            image(KERNELS[part.kernel])
+            if part.init == "systemd":
+                layer.packages()
+
+
+def _in_lab(
+    name: str, part: Part, wanted: list[str], screen: Screen, stop: threading.Event
+) -> Tally:
     """Run the tests in one boot of the lab."""
     report = report_path(f"kernel-{name}")
     _forget(report)
+    voice = screen.voice(name)
+    voice.say("booting")
+    began = time.monotonic()
+    bring = {"report.xml": report}
+    argv, env = _in_guest(part, wanted)
+    order = machine.Order(argv, env=env, timeout=part.timeout, bring=bring, init=part.init)
+    try:
+        result = machine.run(part.kernel, order, voice, screen.voice(name), stop)
+    except LabError as error:
+        voice.say(f"the tests did not run: {error}")
+        return Tally(name, Counts(), time.monotonic() - began, not capability.required())
+    _explain(part, result, voice)
+    release = capability.plain(result.release or part.kernel)
+    booted = f"{release} with systemd" if part.init == "systemd" else release
+    found = counts(report)
+    voice.say(f"{found.passed} passed, {found.failed} failed, {found.skipped} skipped on {booted}")
+    return Tally(booted, found, result.seconds, _is_good(result.status, found))
+
+
+def _in_guest(part: Part, wanted: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the guest's command line and its additions to the environment."""
     argv = ["sh", "-c", 'exec "$@" --junitxml="$SENTINEL_EXCHANGE/report.xml"', "sh"]
     # An interrupt ends pytest with its report and with where it was; the lab's end does not.
     argv += ["timeout", "--foreground", "--signal=INT", f"{part.timeout - LAST_WORDS}"]
     argv += [sys.executable, *PYTEST, "-m", part.kind, *wanted]
     passed_on = ("CI", "SENTINEL_REQUIRE")
-    env = {key: os.environ[key] for key in passed_on if key in os.environ}
-    bring = {"report.xml": report}
-    order = machine.Order(argv, env=env, timeout=part.timeout, bring=bring, init=part.init)
-    print(f"kernel {name}: booting", flush=True)
-    try:
-        result = machine.run(part.kernel, order)
-    except LabError as error:
-        print(f"kernel {name}: the tests did not run: {error}", file=sys.stderr, flush=True)
-        return not capability.required()
+    return argv, {key: os.environ[key] for key in passed_on if key in os.environ}
+
+
+def _explain(part: Part, result: machine.Result, voice: Voice) -> None:
+    """Say why the tests have no end of their own, when they have none."""
     if result.status == INTERRUPTED:
-        print(f"kernel {name}: the tests were interrupted, they have {part.timeout} s")
+        voice.say(f"the tests were interrupted, they have {part.timeout} s")
     if result.status is None:
         why = f"no end within {part.timeout} s" if result.timed_out else "the machine went away"
-        print(f"kernel {name}: {why}; its console said:\n{result.console}", file=sys.stderr)
-    release = capability.plain(result.release or part.kernel)
-    booted = f"{release} with systemd" if part.init == "systemd" else release
-    return _verdict(booted, result.status, counts(report))
+        voice.say(f"{why}; its console said:\n{result.console}")
 
 
-def _verdict(release: str, status: int | None, found: Counts) -> bool:
-    """Print the line of one kernel and tell whether it is good."""
-    print(
-        f"kernel {release}: {found.passed} passed, {found.failed} failed, {found.skipped} skipped",
-        flush=True,
-    )
+def _is_good(status: int | None, found: Counts) -> bool:
+    """Tell whether nothing failed, and all that is required was run."""
     if status not in {0, NOTHING_SELECTED}:
         return False
-    if capability.required() and (found.skipped or not found.passed):
+    return not capability.required() or (found.passed > 0 and not found.skipped)
+
+
+def _print_table(tallies: list[Tally]) -> None:
+    """Print how many tests ran on which kernel."""
+    print(f"\n{'kernel tests on':24} passed  failed  skipped  minutes")
+    for kernel, found, seconds, good in tallies:
+        print(
+            f"{kernel:24} {found.passed:6}  {found.failed:6}  {found.skipped:7}"
+            f"  {seconds / 60:7.1f}{'' if good else '  not good'}"
+        )
+    if capability.required() and any(
+        tally.found.skipped or not tally.found.passed for tally in tallies
+    ):
         print("a kernel test that does not run is a failure here (CI or SENTINEL_REQUIRE)")
-        return False
-    return True
+    sys.stdout.flush()
 
 
 def _forget(report: str) -> None:

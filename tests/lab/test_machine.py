@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -102,6 +103,23 @@ def test_a_terminated_lab_cleans_up() -> None:
     assert processes_of(work) == []
 
 
+def test_a_run_that_is_not_wanted_any_more_leaves_nothing() -> None:
+    """A thread that waits for a guest is told to stop: machine and files are gone when it does."""
+
+    class Heard(io.BytesIO):
+        def flush(self) -> None:
+            stop.set()
+
+    stop, out = threading.Event(), Heard()
+    order = Order(["sh", "-c", WAITING], timeout=SECONDS)
+    with pytest.raises(machine.Stopped):
+        machine.run("6.1", order, out, io.BytesIO(), stop)
+    work = os.path.dirname(out.getvalue().decode().strip())
+    assert os.path.dirname(work) == os.path.join(STATE, "runs")
+    assert not os.path.exists(work)
+    assert processes_of(work) == []
+
+
 def test_a_panic_is_told_with_its_reason() -> None:
     """A machine that dies without a status is told apart, with the kernel's last words."""
     result, _, _ = run("sh", "-c", "echo c >/proc/sysrq-trigger; exec sleep 1000")
@@ -117,12 +135,11 @@ def test_python_is_the_same_in_the_guest() -> None:
 
 def test_systemd_can_be_pid_1_and_leaves_nothing_on_the_host() -> None:
     """With systemd the root can be written to; output and status come back, the files do not."""
-    litter = os.path.join(ROOT, "tests", "litter")
-    command = 'cat /proc/1/comm; touch "$1" && rm "$0" && exit 7'
-    result, out, err = run("sh", "-c", command, __file__, litter, init="systemd")
+    litter = "/var/lib/sentinel-litter"
+    command = 'cat /proc/1/comm; touch "$0" && exit 7'
+    result, out, err = run("sh", "-c", command, litter, init="systemd")
     assert (result.status, out, err) == (7, "systemd\n", "")
     assert not os.path.exists(litter)
-    assert os.path.exists(__file__)
 
 
 @pytest.mark.parametrize(
