@@ -83,14 +83,14 @@ def _bus(host: Host) -> Bus | Refusal:
     if uid == 0:
         path = f"{host.run}/dbus/system_bus_socket"
         if _is_socket(path):
-            return Bus(path, "systemd")
+            return Bus(f"unix:path={path}", "systemd")
         return Refusal(
             STEP, f"there is no system bus at {path}", "install dbus: systemctl start dbus.socket"
         )
     runtime = f"{host.run}/user/{uid}"
     path = f"{runtime}/bus"
     if _is_socket(path, uid):
-        return Bus(path, "the user's systemd")
+        return Bus(f"unix:path={path}", "the user's systemd")
     named = _named_in_environment()
     if named:
         return Bus(named, "the user's systemd")
@@ -117,11 +117,13 @@ def _is_socket(path: str, owner: int = 0) -> bool:
 
 
 def _named_in_environment() -> str:
-    """The address that DBUS_SESSION_BUS_ADDRESS names, if any that can be connected to."""
-    from jeepney.bus import get_connectable_addresses
+    """The first address in DBUS_SESSION_BUS_ADDRESS that is a local socket's; empty: none.
 
-    with suppress(ValueError, KeyError, RuntimeError, StopIteration):
-        return str(next(get_connectable_addresses(os.environ["DBUS_SESSION_BUS_ADDRESS"])))
+    D-Bus Specification, Server Addresses; those that name a program to be started are not taken.
+    """
+    for address in os.environ.get("DBUS_SESSION_BUS_ADDRESS", "").split(";"):
+        if address.startswith(("unix:path=", "unix:abstract=")):
+            return address
     return ""
 
 

@@ -41,7 +41,6 @@ CLOCKS_AND_SIGNALS = {"time", "signal", "sched"}
 """Modules of the linux room: everywhere else `now` is an argument and a signal is a word."""
 
 OWNERS: Mapping[str, AbstractSet[str]] = {
-    "jeepney": {"cgroup"},
     "prometheus_client": {"metrics"},
     "psutil": {"rss"},
     "pyroute2": {"linux", "rss"},

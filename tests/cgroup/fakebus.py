@@ -38,11 +38,17 @@ class Client:
         self.asked: list[tuple[str, tuple[Any, ...]]] = []
 
     def log_in(self, answer: bytes = b"OK 0123456789abcdef0123456789abcdef\r\n") -> None:
-        """Take the client's AUTH line, answer it, and take BEGIN."""
-        self._read_line()
-        self._connection.sendall(answer)
-        if answer.startswith(b"OK"):
-            assert self._read_line() == b"BEGIN"
+        """Take the client's login up to BEGIN, answering each line; `answer` to who it is.
+
+        The client may send all of it at once (D-Bus Specification, Authentication Protocol).
+        """
+        while (line := self._read_line()) != b"BEGIN":
+            if line.startswith(b"NEGOTIATE"):
+                self._connection.sendall(b"ERROR\r\n")
+            else:
+                self.raw(b"DATA\r\n" if line == b"AUTH EXTERNAL" else answer)
+            if not answer.startswith(b"OK") and line != b"AUTH EXTERNAL":
+                return
 
     def _read_line(self) -> bytes:
         line = b""

@@ -11,6 +11,7 @@ import pytest
 
 from sentinel.cgroup import manager
 from sentinel.cgroup.manager import Bus, ManagerFault, start_scope
+from sentinel.linux import sdbus
 from tests.cgroup.fakebus import Client, serving
 
 UNIT = "sentinel-1-abcd.scope"
@@ -27,7 +28,7 @@ def path(tmp_path: Path) -> str:
 def fault(path: str) -> ManagerFault:
     """Why no scope was had."""
     with pytest.raises(ManagerFault) as raised:
-        start_scope(Bus(path, "systemd"), UNIT)
+        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT)
     return raised.value
 
 
@@ -42,7 +43,7 @@ def good(client: Client) -> None:
 def test_a_scope_with_our_pid_and_delegation_is_asked_for(path: str) -> None:
     """The match comes before the call, and the call asks for nothing but what it needs."""
     with serving(path, good) as clients:
-        start_scope(Bus(path, "systemd"), UNIT)
+        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT)
     (hello, (_, (rule,)), (_, start)) = clients[0].asked
     assert hello == ("Hello", ())
     assert "member='JobRemoved'" in rule
@@ -62,7 +63,7 @@ def test_a_foreign_pid_namespace_asks_for_the_sender(
     """Our number may be somebody else's there: 0 means who asks."""
     monkeypatch.setattr(manager, "_INITIAL_PID_NAMESPACE", 1)
     with serving(path, good) as clients:
-        start_scope(Bus(path, "systemd"), UNIT)
+        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT)
     assert dict(clients[0].asked[2][1][2])["PIDs"] == ("au", [0])
 
 
@@ -77,7 +78,7 @@ def test_a_job_may_be_over_before_its_reply(path: str) -> None:
         client.start()
 
     with serving(path, serve):
-        start_scope(Bus(path, "systemd"), UNIT)
+        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT)
 
 
 def test_a_job_that_fails(path: str) -> None:
@@ -135,8 +136,9 @@ def test_a_bus_that_refuses_the_login(path: str) -> None:
     """Whoever is not let in hears what was said."""
     with serving(path, lambda client: client.log_in(b"REJECTED EXTERNAL\r\n")):
         error = fault(path)
-    assert "does not speak D-Bus with us" in error.message
-    assert "REJECTED EXTERNAL" in error.message
+    assert error.message == (
+        f"unix:path={path} does not speak D-Bus with us: Operation not permitted"
+    )
 
 
 def hang_at_login(client: Client) -> None:
@@ -166,7 +168,7 @@ def test_a_bus_that_hangs_is_given_up(
     monkeypatch.setattr(manager, "PATIENCE", 0.2)
     with serving(path, serve):
         error = fault(path)
-    assert error.message == f"systemd did not answer on {path} within 0.2 s"
+    assert error.message == f"systemd did not answer on unix:path={path} within 0.2 s"
     assert error.remedy == HANGS
 
 
@@ -182,7 +184,7 @@ def test_a_bus_that_trickles_is_given_up(path: str) -> None:
         client.wait_for_hangup()
 
     with serving(path, serve), pytest.raises(ManagerFault) as raised:
-        start_scope(Bus(path, "systemd"), UNIT, clock=lambda: next(moments))
+        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT, clock=lambda: next(moments))
     assert raised.value.remedy == HANGS
 
 
@@ -212,11 +214,29 @@ def test_garbage_after_the_login_is_no_traceback(path: str) -> None:
     assert path in error.message
 
 
+def test_a_machine_without_the_library(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line that says which it is and how it is called where."""
+    monkeypatch.setattr(sdbus, "_LIBRARY", "libnowhere.so.0")
+    error = fault(path)
+    assert error.message.startswith("the library of systemd cannot be loaded: libnowhere.so.0: ")
+    assert error.remedy == "install it: libsystemd0, or systemd-libs"
+
+
+def test_an_address_that_is_none() -> None:
+    """What the environment names may be anything."""
+    with pytest.raises(ManagerFault) as raised:
+        start_scope(Bus("unix:path=%zz", "the user's systemd"), UNIT)
+    assert raised.value.message == (
+        "the user's systemd is not reached on unix:path=%zz: Invalid argument"
+    )
+
+
 def test_nobody_listens(path: str) -> None:
     """No socket, or one whose server is gone."""
-    assert fault(path).message == f"systemd is not reached on {path}: No such file or directory"
+    unreached = f"systemd is not reached on unix:path={path}"
+    assert fault(path).message == f"{unreached}: No such file or directory"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(path)
     error = fault(path)
-    assert error.message == f"systemd is not reached on {path}: Connection refused"
+    assert error.message == f"{unreached}: Connection refused"
     assert error.remedy == "start the bus: systemctl start dbus.socket (--user when not root)"

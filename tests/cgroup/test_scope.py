@@ -106,7 +106,10 @@ def test_root_gets_a_scope_of_the_system(desk: Desk, stack: ExitStack) -> None:
     path = desk.listen("dbus/system_bus_socket", stack)
     place = desk.place()
     ((bus, unit),) = desk.asked
-    assert (bus, place) == (Bus(path, "systemd"), f"{desk.fake.top}/system.slice/{unit}")
+    assert (bus, place) == (
+        Bus(f"unix:path={path}", "systemd"),
+        f"{desk.fake.top}/system.slice/{unit}",
+    )
     assert unit.startswith(f"sentinel-{ME}-")
     assert unit.endswith(".scope")
     made = desk.fake.top / "system.slice" / unit
@@ -175,14 +178,15 @@ def test_the_users_own_bus_is_found_without_the_environment(
     os.chown(path, 0, -1) if os.getuid() == 0 else monkeypatch.setattr(os, "getuid", lambda: UID)
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
     user.place()
-    assert [bus for bus, _ in user.asked] == [Bus(path, "the user's systemd")]
+    assert [bus for bus, _ in user.asked] == [Bus(f"unix:path={path}", "the user's systemd")]
 
 
 @pytest.mark.parametrize(
     ("address", "found"),
     [
-        ("unix:path=/a%20b", "/a b"),
-        ("tcp:host=x;unix:abstract=/c,guid=1", "\0/c"),
+        ("unix:path=/a%20b", "unix:path=/a%20b"),
+        ("tcp:host=x;unix:abstract=/c,guid=1", "unix:abstract=/c,guid=1"),
+        ("unixexec:path=/bin/sh", None),
         ("nonsense", None),
         ("tcp:host=x", None),
         ("unix:runtime=yes", None),
