@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sentinel.config.resolve import DEFAULT_GRACE
-from sentinel.guard.guardian import GIVE_UP_AFTER, RETRY_AFTER
+from sentinel.guard.durations import GIVE_UP_AFTER, RETRY_AFTER
 from sentinel.model.actions import Action, Arm, Disarm, Do
 from sentinel.model.events import ELAPSED, Happening, Timer
 from sentinel.model.outcome import Exited, Signalled, Verdict

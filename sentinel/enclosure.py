@@ -6,6 +6,9 @@ from typing import NamedTuple, Protocol
 
 from sentinel.model.events import Event
 from sentinel.model.outcome import Ledger, Survivor
+from sentinel.model.snapshot import Reading
+from sentinel.model.spec import Limits
+from sentinel.model.status import Pressure, Tally
 
 
 class Process(Protocol):
@@ -28,10 +31,14 @@ class Waiter(Protocol):
 
 
 class Look(NamedTuple):
-    """What a look showed, and when to look again (monotonic seconds; None: when woken)."""
+    """What a look showed, and when to look again (monotonic seconds; None: when woken).
+
+    `news`: what was done that the policy need not know, each as what and detail.
+    """
 
     events: tuple[Event, ...] = ()
     again: float | None = None
+    news: tuple[tuple[str, str], ...] = ()
 
 
 class Enclosure(Protocol):
@@ -71,6 +78,33 @@ class Enclosure(Protocol):
 
     def survivors(self) -> tuple[Survivor, ...]:
         """The living processes inside, for a report."""
+
+    def read(self, now: float) -> Reading | None:
+        """The memory, for an observer: judges nothing. None when it cannot be known."""
+
+    def tally(self) -> Tally:
+        """Counters and peaks so far."""
+
+    def pressure(self) -> Pressure | None:
+        """How long the run waited for memory; None where nobody measures it."""
+
+    def members(self) -> tuple[int, ...]:
+        """Numbers of the processes inside, the main process first."""
+
+    def set_limits(self, limits: Limits, now: float) -> None:
+        """Replace soft and hard limit of a run that is not being stopped; look again after it.
+
+        Raises KernelFileError, and the old limits hold.
+        """
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Halt every process where it is, or let them go on. Raises SentinelError."""
+
+    def reclaim(self, size: int | None) -> None:
+        """Begin to free `size` bytes, None: all that can be; look again after it.
+
+        The end is news of a look. Raises SentinelError where that cannot be done.
+        """
 
     def close(self) -> Ledger:
         """Read the last counters, remove what was made, and release the descriptors."""

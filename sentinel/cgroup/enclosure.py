@@ -8,15 +8,17 @@ from sentinel.cgroup import files
 from sentinel.cgroup.gauge import Gauge
 from sentinel.cgroup.leaf import Leaf
 from sentinel.cgroup.ledger import Ancestry
+from sentinel.cgroup.press import Press
 from sentinel.cgroup.watch import LeafWatch
 from sentinel.enclosure import Look, Process, Waiter
 from sentinel.linux.process import ask_member, process_stat
-from sentinel.model.errors import KernelFileError
+from sentinel.model.errors import KernelFileError, SentinelError
 from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import Ledger, Survivor
 from sentinel.model.signals import SIGCONT, SIGKILL
 from sentinel.model.snapshot import Reading
 from sentinel.model.spec import Limits
+from sentinel.model.status import Pressure, Tally
 from sentinel.policy.oom import OomJudge
 from sentinel.policy.trigger import Finding, Trigger, Wire
 
@@ -40,11 +42,12 @@ class CgroupEnclosure:
         self._watch = LeafWatch(leaf.cgroup)
         self._gauge = Gauge(leaf.cgroup, limits)
         self._trigger = Trigger(limits.soft, os.cpu_count() or 1, limits.counted)
+        self._press = Press(leaf.cgroup)
         self._oom = OomJudge()
         self._high = 0
         self._high_ignored = 0
         self._asked: set[int] = set()
-        self._stopping = self._blind = False
+        self._stopping = self._blind = self._changed = False
         self._waiter: Waiter | None = None
         self._main: Process | None = None
 
@@ -61,11 +64,20 @@ class CgroupEnclosure:
         self._watch.begin(waiter, self)
 
     def look(self, now: float) -> Look:
-        """Count the events; while an alert lasts, judge the memory."""
+        """Count the events; while an alert lasts, judge the memory. Go on with what presses it."""
+        look = self._look(now)
+        if not self._press.busy:
+            return look
+        pause, news = self._press.turn()
+        ends = [at for at in (look.again, None if pause is None else now + pause) if at is not None]
+        return Look(look.events, min(ends, default=None), news)
+
+    def _look(self, now: float) -> Look:
         counts = self._watch.counts()
         fresh = counts.get("high", 0) > self._high
         if fresh:
             self._high_ignored += 1
+        fresh, self._changed = fresh or self._changed, False
         self._high = counts.get("high", self._high)
         wall = self._oom.observe(now, counts)
         if wall.crossed:
@@ -132,10 +144,11 @@ class CgroupEnclosure:
     def set_wire(self, *, armed: bool, now: float) -> None:
         """Write memory.high. Raising it wakes nobody, but ends all further throttle sleeps."""
         del now
-        limit = self._limits.soft if armed else None
-        self._cgroup.write(files.MEMORY_HIGH, files.format_limit(limit))
         if armed:
+            self._press.arm(self._limits.soft)
             self._listen()
+        else:
+            self._press.lift()
 
     def _listen(self) -> None:
         if self._waiter is not None:
@@ -172,6 +185,7 @@ class CgroupEnclosure:
     def _begin_stop(self) -> None:
         """From now on only an OOM at the wall is news; it wakes through the same file."""
         self._stopping = True
+        self._press.cancel()
         self._listen()
 
     def kill(self) -> int:
@@ -208,6 +222,52 @@ class CgroupEnclosure:
             for stat in stats
             if stat is not None and stat.state != "Z"
         )
+
+    def read(self, now: float) -> Reading | None:
+        """The leaf's memory now."""
+        return self._reading(now)
+
+    def tally(self) -> Tally:
+        """What memory.events.local and the readings have said so far."""
+        peak = self._cgroup.read(files.MEMORY_PEAK)
+        return Tally(
+            int(peak) if peak else None,
+            self._gauge.largest_working_set,
+            self._high,
+            self._high_ignored,
+        )
+
+    def pressure(self) -> Pressure | None:
+        """memory.pressure of the leaf (PSI); None where the kernel has none."""
+        try:
+            return files.parse_pressure(self._cgroup.read(files.MEMORY_PRESSURE) or "")
+        except KernelFileError:
+            return None  # EOPNOTSUPP: compiled in, switched off (psi=0)
+
+    def members(self) -> tuple[int, ...]:
+        """Everybody in the leaf, nested cgroups included."""
+        main = 0 if self._main is None else self._main.pid
+        return tuple(sorted(self._cgroup.all_pids(), key=lambda pid: pid != main))
+
+    def set_limits(self, limits: Limits, now: float) -> None:
+        """Write memory.max, and lower or raise the wire; the next look judges by the new limit."""
+        if limits.hard != self._limits.hard:
+            self._cgroup.write(files.MEMORY_MAX, files.format_limit(limits.hard))
+        self._limits = limits
+        self._gauge.aim(limits)
+        self._trigger = Trigger(limits.soft, os.cpu_count() or 1, limits.counted)
+        self._changed = True
+        self.set_wire(armed=True, now=now)
+
+    def freeze(self, *, frozen: bool) -> None:
+        """cgroup.freeze: the whole subtree; who is born in it is frozen, too."""
+        self._cgroup.write(files.CGROUP_FREEZE, "1" if frozen else "0")
+
+    def reclaim(self, size: int | None) -> None:
+        """memory.reclaim (Linux 5.19), in bites."""
+        if not self._cgroup.has(files.MEMORY_RECLAIM):
+            raise SentinelError("this kernel has no memory.reclaim", "use Linux 5.19 or newer")
+        self._press.reclaim(size)
 
     def close(self) -> Ledger:
         """Read the counters before the leaf, and with it the last word on an OOM, is gone."""

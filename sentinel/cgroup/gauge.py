@@ -19,8 +19,14 @@ class Gauge:
         self._cgroup = cgroup
         self._swaps = limits.swap > 0
         self._near = int(limits.soft * NEAR)
+        self.swap = 0
+        """Bytes in swap at the last reading; not read, and so 0, where none is allowed."""
         self.largest_working_set: int | None = None
         self.last: Reading | None = None
+
+    def aim(self, limits: Limits) -> None:
+        """The limits are `limits` from now on."""
+        self._near = int(limits.soft * NEAR)
 
     def read(self, now: float) -> Reading | None:
         """The memory now; None when the files are gone. Raises KernelFileError.
@@ -36,8 +42,9 @@ class Gauge:
             return None
         current = int(current_text)
         stat = files.parse_memory_stat(stat_text)
-        swap = int(cgroup.read(files.MEMORY_SWAP_CURRENT) or 0) if self._swaps else 0
-        working_set = files.working_set(current, stat, swap)
+        if self._swaps:
+            self.swap = int(cgroup.read(files.MEMORY_SWAP_CURRENT) or 0)
+        working_set = files.working_set(current, stat, self.swap)
         self.largest_working_set = max(self.largest_working_set or 0, working_set)
         self.last = Reading(
             at=now,

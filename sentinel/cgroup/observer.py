@@ -15,21 +15,24 @@ from collections.abc import Callable
 
 from sentinel.cgroup import files
 from sentinel.cgroup.behalf import OnBehalf
-from sentinel.cgroup.gauge import Gauge
+from sentinel.cgroup.container import Share, counted, mapped
 from sentinel.cgroup.ledger import Ancestry
 from sentinel.cgroup.placement import Host, Refusal, is_namespace_root, own_cgroup
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Enclosure, Look, Process, Waiter
-from sentinel.model.errors import KernelFileError
+from sentinel.model.errors import KernelFileError, SentinelError
 from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import CounterDelta, Ledger, Survivor
-from sentinel.model.snapshot import Composition, Reading
+from sentinel.model.snapshot import Reading
 from sentinel.model.spec import Count, Limits
+from sentinel.model.status import Pressure, Tally
 from sentinel.policy.oom import decided_above
 from sentinel.policy.pace import Pace
 from sentinel.policy.trigger import Trigger
 
 STEP = "read-only cgroup"
+RETRY_AFTER = 1.0
+"""Seconds between two looks at memory that cannot be read."""
 
 
 def observed(host: Host | None = None, *, alone: bool) -> Cgroup | Refusal:
@@ -68,16 +71,12 @@ class Observer:
         self._cgroup = cgroup
         self._limits = limits
         self._ancestry = Ancestry(cgroup.path)
-        self._gauge = Gauge(cgroup, limits)
+        self._share = Share(cgroup, limits, clock())
         self._clock = clock
-        before = self._gauge.read(clock())
-        if before is None:
-            raise KernelFileError("read", f"{cgroup.path}/{files.MEMORY_STAT}", 0)
-        self._before = before
         self._trigger = Trigger(limits.soft, os.cpu_count() or 1, limits.counted)
         self._pace = Pace()
         self._due = 0.0
-        self._over = False
+        self._over = self._blind = False
         self._peaks = (0, 0)
 
     def enter(self) -> None:
@@ -101,10 +100,9 @@ class Observer:
     def _judge(self, now: float) -> Look:
         began = self._clock()
         try:
-            reading = self._read(now)
+            reading = self._share.read(now)
         except KernelFileError as error:
-            self._over = True
-            return Look((Event(Happening.DEGRADED, None, str(error)),))
+            return self._blinded(now, error)
         held = reading.working_set or 0
         self._peaks = (max(self._peaks[0], reading.current), max(self._peaks[1], held))
         hard = self._limits.hard
@@ -113,22 +111,22 @@ class Observer:
             why = "it went over the hard limit in a cgroup that cannot hold it"
             return Look((Event(Happening.HARD_CROSSED, reading, why),))
         events, again = self._pull_trigger(reading)
-        counted = _counted(reading, self._limits.counted)
-        nearest = self._limits.soft if counted < self._limits.soft else hard or counted
+        part = counted(reading, self._limits.counted)
+        nearest = self._limits.soft if part < self._limits.soft else hard or part
         again = _sooner(
-            again, self._pace.next(now, max(counted, held), nearest, self._clock() - began)
+            again, self._pace.next(now, max(part, held), nearest, self._clock() - began)
         )
         self._due = now + (again or 0.0)
         return Look(events, self._due)
 
     def _pull_trigger(self, reading: Reading) -> tuple[tuple[Event, ...], float | None]:
         """What the rule says; being over the limit stands for the wire's event."""
-        counted = _counted(reading, self._limits.counted)
         judged = reading
         if self._limits.counted is not Count.TOTAL:
             judged = reading._replace(current=reading.working_set or 0)
-        sure = _mapped(reading) > self._limits.soft
-        finding = self._trigger.observe(judged, fresh=counted >= self._limits.soft, sure=sure)
+        soft = self._limits.soft
+        fresh = counted(reading, self._limits.counted) >= soft
+        finding = self._trigger.observe(judged, fresh=fresh, sure=mapped(reading) > soft)
         if finding.crossed:
             crossing = Event(
                 Happening.SOFT_CROSSED,
@@ -141,21 +139,11 @@ class Observer:
             return (Event(Happening.SOFT_CLEARED, reading),), finding.again
         return (), finding.again
 
-    def _read(self, now: float) -> Reading:
-        """What came on top of what was there before. Raises KernelFileError."""
-        all_of_it = self._gauge.read(now)
-        if all_of_it is None:
-            path = f"{self._cgroup.path}/{files.MEMORY_STAT}"
-            raise KernelFileError("read", path, 0)
-        before = self._before
-        held = _rise(all_of_it.working_set, before.working_set)
-        return all_of_it._replace(
-            current=_rise(all_of_it.current, before.current),
-            working_set=held,
-            anon=_rise(all_of_it.anon, before.anon),
-            composition=_risen(all_of_it.composition, before.composition),
-            non_file=held,
-        )
+    def _blinded(self, now: float, error: KernelFileError) -> Look:
+        """The run goes on. It is told once, and tried again: a lack of memory may pass."""
+        told, self._blind = self._blind, True
+        self._due = now + RETRY_AFTER
+        return Look(() if told else (Event(Happening.DEGRADED, None, str(error)),), self._due)
 
     def set_wire(self, *, armed: bool, now: float) -> None:
         """There is no wire: reading never brakes."""
@@ -181,12 +169,53 @@ class Observer:
         """Whoever is left of the crew."""
         return self._crew.survivors()
 
+    def read(self, now: float) -> Reading | None:
+        """What the run holds now, as far as the container tells."""
+        try:
+            return self._share.read(now)
+        except KernelFileError:
+            return None
+
+    def tally(self) -> Tally:
+        """The peaks of what was sampled."""
+        return Tally(self._peaks[0] or None, self._peaks[1] or None)
+
+    def pressure(self) -> Pressure | None:
+        """The container's own."""
+        try:
+            return files.parse_pressure(self._cgroup.read(files.MEMORY_PRESSURE) or "")
+        except KernelFileError:
+            return None
+
+    def members(self) -> tuple[int, ...]:
+        """The crew."""
+        return self._crew.members()
+
+    def set_limits(self, limits: Limits, now: float) -> None:
+        """Judge by the new limits from the next look on, which is due."""
+        self._limits = limits
+        self._share.aim(limits)
+        self._trigger = Trigger(limits.soft, os.cpu_count() or 1, limits.counted)
+        self._due = now
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Halt the crew, or let it go on."""
+        self._crew.freeze(frozen=frozen)
+
+    def reclaim(self, size: int | None) -> None:
+        """A cgroup that can only be read has no such file to write."""
+        del size
+        raise SentinelError(
+            "the cgroup-ro backend cannot reclaim memory", "sentinel doctor tells what it needs"
+        )
+
     def close(self) -> Ledger:
         """Read what the container and the cgroups above it counted, and let the crew end."""
         ledger = self._crew.close()
         counters = self._ancestry.deltas()
         current, held = self._peaks
         oom_above = self._oom_above(counters)
+        self._share.close()
         self._cgroup.close()
         return ledger._replace(
             peak_current=current or None,
@@ -200,32 +229,6 @@ class Observer:
         own = [counter for counter in counters if counter.path == self._cgroup.path]
         killed = sum(counter.counts.get("oom_kill", 0) for counter in own)
         return decided_above({"oom_kill": killed}, counters, whole=self._ancestry.whole)
-
-
-def _counted(reading: Reading, count: Count) -> int:
-    if count is Count.ANON:
-        return reading.anon or 0
-    return reading.current if count is Count.TOTAL else reading.working_set or 0
-
-
-def _mapped(reading: Reading) -> int:
-    """What is surely neither page cache nor lazily freed: two views, by mapping and by LRU list.
-
-    One reading of it is enough: the LRU counters jump when reclaim moves pages about, the others
-    do not, and neither has the per-CPU stock in it that memory.current has.
-    """
-    shmem = 0 if reading.composition is None else reading.composition.shmem
-    return min((reading.anon or 0) + shmem, reading.working_set or 0)
-
-
-def _rise(now: int | None, before: int | None) -> int:
-    return max(0, (now or 0) - (before or 0))
-
-
-def _risen(now: Composition | None, before: Composition | None) -> Composition | None:
-    if now is None or before is None:
-        return now
-    return Composition(*map(_rise, now, before))
 
 
 def _sooner(one: float | None, other: float | None) -> float | None:

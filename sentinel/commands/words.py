@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sentinel.config.options import OPTIONS
 
 _VALUED = frozenset(option.name for option in OPTIONS if option.metavar)
+_ALONE = {f"--{option.name}": option.alone for option in OPTIONS if option.alone}
 _FLAGS = {
     word: option.name
     for option in OPTIONS
@@ -31,6 +32,20 @@ class Given(NamedTuple):
     argv: tuple[bytes, ...]
 
 
+def spelled_out(words: Sequence[str]) -> list[str]:
+    """`words` with the value of each option that was given without its own: click has no such."""
+    spelled = list(words)
+    at = 0
+    while at < len(spelled) and spelled[at].startswith("-") and spelled[at] not in ("-", "--"):
+        word = spelled[at]
+        if word in _ALONE:
+            spelled[at] += f"={_ALONE[word]}"
+        elif word.startswith("--") and word not in _FLAGS and "=" not in word:
+            at += 1  # the next word is its value
+        at += 1
+    return spelled
+
+
 def read_words(words: Sequence[str]) -> Given | None:
     """The options up to the first word that is none, and the command from there on.
 
@@ -46,6 +61,8 @@ def read_words(words: Sequence[str]) -> Given | None:
         if word in _FLAGS:
             flags.add(_FLAGS[word])
             continue
+        if word in _ALONE:
+            word += f"={_ALONE[word]}"
         name, has_value, value = word.removeprefix("--").partition("=")
         if not word.startswith("--") or name not in _VALUED or not (has_value or rest):
             return None

@@ -92,8 +92,9 @@ def _word(path: str, key: str, value: object) -> Word:
     option = IN_FILES.get(key)
     if option is None:
         raise UsageFault(f"{path}: unknown key {key!r}", _nearest(key))
-    # A bool is an int to Python, and no setting of ours.
-    if isinstance(value, bool) or not isinstance(value, option.types):
+    # A bool is an int to Python, and means something to few settings.
+    stray = isinstance(value, bool) and bool not in option.types
+    if stray or not isinstance(value, option.types):
         raise UsageFault(
             f"{path}: {key} = {_shown(value)} is of the wrong type",
             f"write {_expected(option.types)}",
@@ -114,7 +115,12 @@ def _shown(value: object) -> str:
 
 def _expected(types: tuple[type, ...]) -> str:
     """Say in words which TOML types a setting takes."""
-    words = {str: "a string in quotes", int: "a whole number", float: "a number"}
+    words = {
+        str: "a string in quotes",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+    }
     return " or ".join(words[kind] for kind in types if kind is not int or float not in types)
 
 

@@ -17,18 +17,25 @@ PER_RUN = ()
 
 
 class Option(NamedTuple):
-    """`--name METAVAR`; without a metavar a flag. `types` are those of its TOML value."""
+    """`--name METAVAR`; without a metavar a flag. `types` are those of its TOML value.
+
+    `alone`: what the option means without a value, which then can only follow a `=`. `setting`:
+    what it is called in the environment, where that is not its name.
+    """
 
     name: str
     metavar: str
     help: str
     types: tuple[type, ...] = PER_RUN
     short: str = ""
+    alone: str = ""
+    setting: str = ""
 
     @property
     def variable(self) -> str:
         """Name of the environment variable, empty where there is none."""
-        return "SENTINEL_" + self.name.upper().replace("-", "_") if self.types else ""
+        name = self.setting or self.name
+        return "SENTINEL_" + name.upper().replace("-", "_") if self.types else ""
 
 
 OPTIONS = (
@@ -68,6 +75,47 @@ OPTIONS = (
     Option("cpus", "X", "How many CPUs may be used, as in 1.5.  [default: no limit]", NUMBER),
     Option("name", "NAME", "How the run is called.  [default: the command's basename]"),
     Option("json", "TARGET", "Write the outcome as JSON to a path, - for stderr, or fd:N."),
+    Option(
+        "socket",
+        "PATH",
+        "Where the run's control socket is.  [default: NAME.PID.sock in the runtime directory]",
+        WORD,
+    ),
+    Option("no-socket", "", "No control socket: nobody can ask or stop the run."),
+    Option(
+        "allow-uid",
+        "UID[,UID]...",
+        "Who may use the control socket besides you and root.",
+        (str, int),
+        setting="allow-uids",
+    ),
+    Option(
+        "metrics",
+        "[=PORT]",
+        "Have an exporter serve Prometheus metrics.  [port: 8000; default: off]",
+        (int, str),
+        alone="8000",
+        setting="metrics-port",
+    ),
+    Option(
+        "metrics-address",
+        "ADDRESS",
+        "Where the exporter listens.  [default: 127.0.0.1]",
+        WORD,
+    ),
+    Option(
+        "metrics-linger",
+        "TIME",
+        "How long the exporter stays after the last run.  [default: 15s]",
+        TIME,
+    ),
+    Option(
+        "dashboard",
+        "[=yes|no]",
+        "Show the run on a live dashboard; keys go to it.  [default: no]",
+        (bool, str),
+        alone="yes",
+    ),
     Option("preserve-status", "", "Exit as the command did even when a limit ended it."),
     Option("quiet", "", "Say nothing but what went wrong in Sentinel itself.", short="q"),
     Option("verbose", "", "Say what was resolved and what is being done.", short="v"),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sentinel.config.naming import checked_name, default_name
-from sentinel.config.sources import Words
+from sentinel.config.observation import observation
+from sentinel.config.sources import Words, read_word
 from sentinel.model.errors import UsageFault
 from sentinel.model.signals import SIGKILL, SIGSTOP, SIGTERM, parse_signal
 from sentinel.model.spec import Command, Count, Limits, RunSpec, StopPlan
@@ -44,8 +45,6 @@ BACKENDS = ("auto", "cgroup", "cgroup-ro", "rss")
 
 COUNTS = ("workingset", "anon", "total")
 
-T = TypeVar("T")
-
 
 class Available(NamedTuple):
     """Bytes that this process may use, and whose limit that is, for a sentence."""
@@ -70,13 +69,14 @@ def resolve(
     """
     limits = _limits(words, available.size)
     spec = RunSpec(
-        name=_read(words, "name", checked_name, "") or default_name(command.argv[0]),
+        name=read_word(words, "name", checked_name, "") or default_name(command.argv[0]),
         command=command,
         limits=limits,
         stop=_stop_plan(words, flags),
-        backend=_read(words, "backend", _one_of(BACKENDS), BACKENDS[0]),
+        backend=read_word(words, "backend", _one_of(BACKENDS), BACKENDS[0]),
         preserve_status="preserve-status" in flags,
         explicit=flags.union(words),
+        observation=observation(words, flags),
     )
     return Resolved(spec, _notices(limits, spec.explicit, available))
 
@@ -84,36 +84,25 @@ def resolve(
 def _limits(words: Words, whole: int) -> Limits:
     """`whole` is what percentages are of, and what the defaults leave room in: bytes."""
     limit = partial(_limit_size, whole=whole)
-    soft = _read(words, "limit", limit, max(int(whole * DEFAULT_SHARE), SMALLEST_LIMIT))
+    soft = read_word(words, "limit", limit, max(int(whole * DEFAULT_SHARE), SMALLEST_LIMIT))
     return Limits(
         soft=soft,
         hard=_wall(words, soft, whole),
-        swap=_read(words, "swap", partial(_swap_size, whole=whole), 0),
-        pids=_read(words, "pids", _pids, None),
-        cpus=_read(words, "cpus", _cpus, None),
-        counted=Count(_read(words, "count", _one_of(COUNTS), COUNTS[0])),
+        swap=read_word(words, "swap", partial(_swap_size, whole=whole), 0),
+        pids=read_word(words, "pids", _pids, None),
+        cpus=read_word(words, "cpus", _cpus, None),
+        counted=Count(read_word(words, "count", _one_of(COUNTS), COUNTS[0])),
     )
 
 
 def _stop_plan(words: Words, flags: frozenset[str]) -> StopPlan:
     return StopPlan(
-        signal=_read(words, "signal", _polite_signal, SIGTERM),
+        signal=read_word(words, "signal", _polite_signal, SIGTERM),
         main_only="signal-main-only" in flags,
-        grace=_read(words, "grace", parse_duration, DEFAULT_GRACE),
-        patience=_read(words, "for", parse_duration, 0.0),
-        timeout=_read(words, "timeout", _timeout, None),
+        grace=read_word(words, "grace", parse_duration, DEFAULT_GRACE),
+        patience=read_word(words, "for", parse_duration, 0.0),
+        timeout=read_word(words, "timeout", _timeout, None),
     )
-
-
-def _read(words: Words, name: str, parse: Callable[[str], T], default: T) -> T:
-    """Parse the word for `name`; a fault says where the word stands."""
-    word = words.get(name)
-    if word is None:
-        return default
-    try:
-        return parse(word.text)
-    except UsageFault as fault:
-        raise UsageFault(f"{word.origin}: {fault.message}", fault.remedy) from None
 
 
 def _limit_size(text: str, whole: int) -> int:
@@ -135,7 +124,7 @@ def _wall(words: Words, soft: int, whole: int) -> int | None:
         return _default_wall(soft, whole)
     if word.text.strip().lower() == "none":
         return None
-    hard = _read(words, "hard-limit", partial(_limit_size, whole=whole), 0)
+    hard = read_word(words, "hard-limit", partial(_limit_size, whole=whole), 0)
     if hard <= soft:
         # Equal is no better: with high = max the high event never comes (kernel-notes Q6).
         raise UsageFault(

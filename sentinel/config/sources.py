@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, TypeVar
 
 from sentinel.config.options import IN_FILES
 from sentinel.model.errors import UsageFault
@@ -19,6 +19,7 @@ class Word(NamedTuple):
     origin: str
 
 
+T = TypeVar("T")
 Words = dict[str, Word]
 """Settings by the option's name. What nobody asked for is absent."""
 
@@ -41,6 +42,26 @@ def gather(
     return words
 
 
+def read_word(words: Words, name: str, parse: Callable[[str], T], default: T) -> T:
+    """Parse the word for `name`; a fault says where the word stands."""
+    word = words.get(name)
+    if word is None:
+        return default
+    try:
+        return parse(word.text)
+    except UsageFault as fault:
+        raise UsageFault(f"{word.origin}: {fault.message}", fault.remedy) from None
+
+
+def is_yes(text: str) -> bool:
+    """What a switch says. Raises UsageFault for what is neither yes nor no."""
+    if text.lower() in _YES:
+        return True
+    if text.lower() in _NO:
+        return False
+    raise UsageFault(f"{text!r} is neither yes nor no", "use 1 or 0")
+
+
 def is_quiet(flags: frozenset[str], environment: Mapping[str, str]) -> bool:
     """Whether `-q` or SENTINEL_QUIET asks for silence; `-v` outweighs the variable.
 
@@ -50,9 +71,5 @@ def is_quiet(flags: frozenset[str], environment: Mapping[str, str]) -> bool:
         raise UsageFault("--quiet and --verbose contradict each other", "give one of them")
     if flags & {"quiet", "verbose"}:
         return "quiet" in flags
-    text = environment.get("SENTINEL_QUIET", "")
-    if text.lower() in _YES:
-        return True
-    if text.lower() in _NO:
-        return False
-    raise UsageFault(f"SENTINEL_QUIET: {text!r} is neither yes nor no", "use 1 or 0")
+    word = Word(environment.get("SENTINEL_QUIET", ""), "SENTINEL_QUIET")
+    return read_word({"quiet": word}, "quiet", is_yes, default=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sentinel.enclosure import Waiter
+from sentinel.linux.loop import Loop
 from sentinel.model.outcome import Moment, Outcome
 from sentinel.model.snapshot import Reading
 from sentinel.model.status import Run
@@ -18,11 +18,8 @@ from sentinel.model.status import Run
 class Attendant(Protocol):
     """Begun when the commands have started; every method is called in the guard's thread."""
 
-    def begin(self, waiter: Waiter, runs: Sequence[Run], now: float) -> None:
-        """Open what is needed; descriptors are watched with any tokens of one's own.
-
-        `waiter.watch(fd, token, writing=True)` asks for writability. Raises SentinelError.
-        """
+    def begin(self, loop: Loop, runs: Sequence[Run], now: float) -> None:
+        """Open what is needed; descriptors are watched with any tokens of one's own."""
 
     def turn(self, now: float, ready: set[object]) -> None:
         """Take in what is ready and what is due. Called after the guardians, once per wake-up."""

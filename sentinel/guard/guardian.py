@@ -7,6 +7,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from sentinel.enclosure import Enclosure, Sweep, Waiter
+from sentinel.guard.conclusion import conclude
+from sentinel.guard.deeds import Deeds
+from sentinel.guard.durations import duration_of
 from sentinel.guard.evidence import Evidence
 from sentinel.guard.journal import Journal, Listener
 from sentinel.linux.process import Child, ChildReport
@@ -20,18 +23,14 @@ from sentinel.linux.signals import (
 from sentinel.model.actions import Action, Arm, Disarm, Do
 from sentinel.model.errors import SentinelError
 from sentinel.model.events import ELAPSED, Event, Happening, Timer
-from sentinel.model.outcome import ASKED, Ledger, Outcome, exit_status
+from sentinel.model.outcome import ASKED, CommandStatus, Ledger, Outcome
 from sentinel.model.signals import SIGCONT
 from sentinel.model.spec import Command, RunSpec
-from sentinel.policy.escalation import STOPPING, Escalation
+from sentinel.policy.escalation import STOPPING, Escalation, State
 from sentinel.policy.oom import blamed
 
-RETRY_AFTER = 0.5
-"""Seconds between two kills of an enclosure that does not get empty."""
 LOOK_AGAIN_AFTER = 1.0
 """Seconds between two looks while the watch fails."""
-GIVE_UP_AFTER = 10.0
-"""Seconds of killing after which what is left is named instead (D state)."""
 
 Spawn = Callable[[Command, Callable[[], None], int], Child]
 
@@ -50,33 +49,35 @@ class Guardian:
     def __init__(self, launch: Launch, waiter: Waiter, listener: Listener) -> None:
         """Nothing is started yet."""
         self.spec = launch.spec
-        self._enclosure = launch.enclosure
+        self.enclosure = launch.enclosure
         self._waiter = waiter
-        self._escalation = Escalation()
-        self._journal = Journal(launch.spec, listener)
+        self.escalation = Escalation()
+        self.journal = Journal(launch.spec, listener)
         self._timers: dict[Timer, float] = {}
         self._look_at: float | None = None
         self._main: Child | None = None
         self._main_end_told = self._blind = False
-        self._evidence = Evidence()
+        self.evidence = Evidence()
+        self.deeds = Deeds(launch.enclosure.backend)
+        self.frozen = False
         self.outcome: Outcome | None = None
 
     def start(self, spawn: Spawn, clock: Callable[[], float]) -> None:
         """Start the command inside the enclosure. Raises StartError, after which it is closed."""
         try:
-            self._main = spawn(self.spec.command, self._enclosure.enter, self.spec.stop.signal)
+            self._main = spawn(self.spec.command, self.enclosure.enter, self.spec.stop.signal)
         except BaseException:
-            self._enclosure.close()
+            self.enclosure.close()
             raise
         now = clock()
-        self._journal.begin(now)
+        self.journal.begin(now)
         try:
-            self._enclosure.adopt(self._main, self._waiter, now)
+            self.enclosure.adopt(self._main, self._waiter, now)
         except BaseException:
             self.abandon()  # a command that nobody watches must not go on
             raise
-        where = f" in {self._enclosure.where}" if self._enclosure.where else ""
-        self._feed(Event(Happening.STARTED, detail=f"pid {self._main.pid}{where}"), now)
+        where = f" in {self.enclosure.where}" if self.enclosure.where else ""
+        self.feed(Event(Happening.STARTED, detail=f"pid {self._main.pid}{where}"), now)
 
     @property
     def done(self) -> bool:
@@ -86,7 +87,7 @@ class Guardian:
     @property
     def stopping(self) -> bool:
         """Whether a stop of ours is under way."""
-        return self._escalation.state in STOPPING
+        return self.escalation.state in STOPPING
 
     def deadline(self) -> float | None:
         """When `turn` must be called at the latest; None while only events matter."""
@@ -100,20 +101,20 @@ class Guardian:
         if self.done:
             return
         for event in self._collect(now, ready):
-            self._feed(event, now)
+            self.feed(event, now)
         for timer, due in sorted(self._timers.items(), key=lambda item: item[1]):
             if due <= now and self._timers.get(timer) == due:
                 del self._timers[timer]
-                self._feed(Event(ELAPSED[timer]), now)
+                self.feed(Event(ELAPSED[timer]), now)
 
     def _collect(self, now: float, ready: set[object]) -> Iterator[Event]:
         """What happened, memory first: an OOM must be known before the death that it caused."""
         main_ended = self._main is not None and self._main.status is not None
         due = self._look_at is not None and self._look_at <= now
-        if self._enclosure in ready or due or (main_ended and not self._main_end_told):
+        if self.enclosure in ready or due or (main_ended and not self._main_end_told):
             yield from self._look(now)
         if main_ended:
-            if self._enclosure.is_empty():
+            if self.enclosure.is_empty():
                 yield Event(Happening.EMPTIED)
             elif not self._main_end_told:
                 yield Event(Happening.MAIN_EXITED)
@@ -122,31 +123,33 @@ class Guardian:
     def _look(self, now: float) -> tuple[Event, ...]:
         """Judge the memory. A watch that fails costs the command its guard, never its life."""
         try:
-            look = self._enclosure.look(now)
+            look = self.enclosure.look(now)
         except Exception as error:  # noqa: BLE001 - told once, and tried again at leisure
             self._look_at = now + LOOK_AGAIN_AFTER
             told, self._blind = self._blind, True
             detail = f"the watch failed: {type(error).__name__}: {error}"
             return () if told else (Event(Happening.DEGRADED, detail=detail),)
         self._look_at = look.again
+        for what, detail in look.news:
+            self.journal.note(now, what, detail)
         return look.events
 
-    def _feed(self, event: Event, now: float) -> None:
+    def feed(self, event: Event, now: float) -> None:
         """Tell the policy, journal the news, perform what it orders."""
         if self.done:
             return
-        before = self._escalation.state
-        actions = self._escalation.feed(event.what)
-        if actions or self._escalation.state is not before:
-            self._journal.note(now, event.what.value, event.detail, event.reading)
-        self._evidence.see(before, event)
+        before = self.escalation.state
+        actions = self.escalation.feed(event.what)
+        if actions or self.escalation.state is not before:
+            self.journal.note(now, event.what.value, event.detail, event.reading)
+        self.evidence.see(before, event)
         for action in actions:
             self._perform(action, now)
 
     def _perform(self, action: Action, now: float) -> None:
         """Carry out one order; a kernel file that refuses is journaled, never fatal."""
         if isinstance(action, Arm):
-            duration = self._duration(action.timer)
+            duration = duration_of(action.timer, self.spec.stop)
             if duration is not None:
                 self._timers[action.timer] = now + duration
             return
@@ -156,47 +159,76 @@ class Guardian:
         try:
             self._order(action, now)
         except SentinelError as error:
-            self._journal.note(now, "degraded", f"{action.value}: {error}")
+            self.journal.note(now, "degraded", f"{action.value}: {error}")
 
     def _order(self, action: Do, now: float) -> None:
-        enclosure, evidence = self._enclosure, self._evidence
+        enclosure, evidence = self.enclosure, self.evidence
         if action is Do.LIFT_WIRE or action is Do.ARM_WIRE:
             enclosure.set_wire(armed=action is Do.ARM_WIRE, now=now)
+            self.deeds.wired(armed=action is Do.ARM_WIRE)
         elif action is Do.ASK_TO_STOP:
-            main_lives = self._main is not None and self._main.status is None
-            plan = self.spec.stop
-            first, evidence.asked_at = evidence.asked_at is None, evidence.asked_at or now
-            asked = enclosure.ask(plan.signal, main_only=plan.main_only and main_lives)
-            if asked or first:
-                self._journal.note(now, ASKED, f"{asked} asked", evidence.trigger)
+            self._ask(now)
         elif action is Do.KILL_ALL:
             evidence.killed_at = evidence.killed_at or now
             killed = enclosure.kill()
+            self.deeds.killed()
             if evidence.killed is None:  # the first that was not refused
                 evidence.killed = killed
-                self._journal.note(now, "killed", f"{killed} found alive")
+                self.journal.note(now, "killed", f"{killed} found alive")
         else:
             self._finish(now)
 
-    def _duration(self, timer: Timer) -> float | None:
-        plan = self.spec.stop
-        return {
-            Timer.TIMEOUT: plan.timeout,
-            Timer.PATIENCE: plan.patience,
-            Timer.GRACE: plan.grace,
-            Timer.RETRY: RETRY_AFTER,
-            Timer.GIVE_UP: GIVE_UP_AFTER,
-        }[timer]
+    def _ask(self, now: float) -> None:
+        evidence, plan = self.evidence, self.spec.stop
+        if self.frozen:
+            self.freeze(frozen=False, now=now)  # who is halted can handle nothing
+        main_lives = self._main is not None and self._main.status is None
+        first, evidence.asked_at = evidence.asked_at is None, evidence.asked_at or now
+        asked = self.enclosure.ask(plan.signal, main_only=plan.main_only and main_lives)
+        if asked or first:
+            self.deeds.asked(evidence.reaction())
+            self.journal.note(now, ASKED, f"{asked} asked", evidence.trigger)
+
+    def freeze(self, *, frozen: bool, now: float) -> None:
+        """Halt the run, or let it go on. Raises SentinelError."""
+        self.enclosure.freeze(frozen=frozen)
+        self.frozen = frozen
+        self.deeds.froze(frozen=frozen)
+        self.journal.note(now, "frozen" if frozen else "thawed")
+
+    def change(self, spec: RunSpec, now: float) -> None:
+        """Go on by the limits and the stop plan of `spec`. Raises KernelFileError."""
+        if spec.limits != self.spec.limits:
+            self.enclosure.set_limits(spec.limits, now)
+            self.look_again(now)
+        self.spec = self.journal.spec = spec
+        if self.escalation.state is State.PRESSED:
+            # Whether the new limit is crossed is for the next look to say.
+            self.feed(Event(Happening.SOFT_CLEARED), now)
+
+    def look_again(self, now: float) -> None:
+        """Have the memory judged at once."""
+        self._look_at = now
 
     def child_changed(self, report: ChildReport) -> bool:
         """Take in the end of a child; whether it was the main process."""
         if self.done or report.status is None:
             return False
-        self._enclosure.reaped(report.pid)
+        self.enclosure.reaped(report.pid)
         if self._main is None or report.pid != self._main.pid:
             return False
         self._main.status = report.status
         return True
+
+    @property
+    def main_pid(self) -> int:
+        """Number of the main process; 0 before the start."""
+        return 0 if self._main is None else self._main.pid
+
+    @property
+    def main_status(self) -> CommandStatus | None:
+        """How the main process ended; None while it lives, or when it never did."""
+        return None if self._main is None else self._main.status
 
     def is_main(self, pid: int) -> bool:
         """Whether `pid` is the living main process."""
@@ -211,8 +243,8 @@ class Guardian:
         return self._main is not None and self._main.rests()
 
     def go_on(self) -> None:
-        """Continue the command after Sentinel itself was continued."""
-        if self._main is not None:
+        """Continue the command after Sentinel itself was continued; never one that we froze."""
+        if self._main is not None and not self.frozen:
             self._main.go_on()
 
     def take(self, received: Received, now: float, *, early: bool = False) -> None:
@@ -223,7 +255,7 @@ class Guardian:
         who is gone already, pkill(1) for one, is taken for a stranger.
         """
         if is_key(received):
-            self._evidence.keys.add(received.number)
+            self.evidence.keys.add(received.number)
         if received.number == SIGCONT:
             self.go_on()
         if self._main is None or not is_forwarded(received, early=early):
@@ -234,50 +266,31 @@ class Guardian:
                 self._hurry(received, now)
         elif not (within and may_be_for_group(received)):
             if not received.by_kernel:
-                self._evidence.forwarded = received
+                self.evidence.forwarded = received
             self._main.send(received.number)
 
     def _hurry(self, received: Received, now: float) -> None:
-        self._evidence.hurried_by = f"uid {received.uid}"
+        self.evidence.hurried_by = f"uid {received.uid}"
         detail = f"signal {received.number} from pid {received.pid}"
-        self._feed(Event(Happening.KILL_REQUESTED, detail=detail), now)
+        self.feed(Event(Happening.KILL_REQUESTED, detail=detail), now)
 
     def abandon(self) -> None:
         """Sentinel itself failed: leave nothing alive and nothing behind."""
         if self.outcome is None:
             with suppress(SentinelError):
-                self._enclosure.kill()
+                self.enclosure.kill()
             with suppress(SentinelError):
-                self._enclosure.close()
+                self.enclosure.close()
 
     def _finish(self, now: float) -> None:
-        status = self._main.status if self._main is not None else None
+        status = self.main_status
         try:
-            ledger = self._enclosure.close()
+            ledger = self.enclosure.close()
         except SentinelError as error:
             ledger = Ledger(unremoved=str(error))
+        self.deeds.ended(self.evidence.asked_at, now)
         self._timers.clear()
         self._look_at = None
-        verdict = blamed(self._escalation.verdict(status), status, ledger)
-        self._journal.note(now, "over", verdict.value)
-        evidence = self._evidence
-        self.outcome = Outcome(
-            name=self.spec.name,
-            backend=self._enclosure.backend,
-            verdict=verdict,
-            command_status=status,
-            limits=self.spec.limits,
-            ledger=ledger,
-            timeline=self._journal.timeline(),
-            trigger=evidence.trigger,
-            reaction=evidence.reaction(),
-            grace=self.spec.stop.grace,
-            grace_used=evidence.grace_used(now),
-            wall_in_grace=self._escalation.wall_in_grace,
-            asked_by=evidence.asked_by(status),
-            survivors_killed=evidence.killed or 0,
-            elapsed=now - self._journal.began,
-            unenforced=self._enclosure.unenforced,
-            exit_status=exit_status(verdict, status, preserve=self.spec.preserve_status),
-            interrupted_by=evidence.interrupted_by(verdict, status),
-        )
+        verdict = blamed(self.escalation.verdict(status), status, ledger)
+        self.journal.note(now, "over", verdict.value)
+        self.outcome = conclude(self, verdict, ledger, now)

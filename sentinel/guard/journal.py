@@ -20,7 +20,7 @@ class Journal:
 
     def __init__(self, spec: RunSpec, listener: Listener) -> None:
         """Begin empty; `begin` tells when the exec was."""
-        self._spec = spec
+        self.spec = spec
         self._listener = listener
         self._moments: list[Moment] = []
         self.began = 0.0
@@ -38,7 +38,7 @@ class Journal:
             self._moments.append(moment)
         else:
             self.dropped += 1
-        self._listener(self._spec, moment, reading)
+        self._listener(self.spec, moment, reading)
 
     def timeline(self) -> tuple[Moment, ...]:
         """All moments kept so far."""

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sentinel.enclosure import Sweep
+from sentinel.guard.attendance import Attend, Attendance
 from sentinel.guard.guardian import Guardian, Launch
 from sentinel.guard.journal import Listener
+from sentinel.guard.run import GuardedRun
 from sentinel.linux.loop import Loop
 from sentinel.linux.process import Child, ChildReport, prefer_this_process, reap
 from sentinel.linux.signals import Received, SignalDesk, end_by, is_stop
 from sentinel.linux.spawn import spawn
 from sentinel.model.errors import SentinelError, StartError
-from sentinel.model.outcome import Ledger, Outcome, Verdict
-from sentinel.model.spec import Command
+from sentinel.model.outcome import Ledger, Moment, Outcome, Verdict
+from sentinel.model.snapshot import Reading
+from sentinel.model.spec import Command, RunSpec
 
 __all__ = ["Launch", "end_by", "supervise"]
+
+OBSERVER_LOST = "observer lost"
+"""The moment that tells of an attendant who failed."""
 
 SWEEP_DEADLINE = 1.0
 """Seconds that the end of the last run may be delayed by the clearing of dead runs."""
@@ -26,6 +32,7 @@ def supervise(
     listener: Listener,
     *,
     opening: Callable[[], None] = lambda: None,
+    attend: Attend = tuple,
     final: bool = True,
 ) -> list[Outcome]:
     """Start every launch and guard it to its end; outcomes in the order of `launches`.
@@ -33,21 +40,24 @@ def supervise(
     Must run in the main thread of a single-threaded process: it forks, takes over the signals
     and reaps every child. A run that cannot start gets the verdict failed-to-start. `opening`
     is called before anything starts, when no terminal can stop this process any more for what
-    it writes (stty tostop). `final`: the process will only report and end, so the signals stay
-    blocked.
+    it writes (stty tostop). `attend` makes those who observe and steer the runs. `final`: the
+    process will only report and end, so the signals stay blocked.
     """
-    return _Supervisor(listener, final=final).run(launches, opening)
+    return _Supervisor(listener, attend, final=final).run(launches, opening)
 
 
 class _Supervisor:
     """Owns the loop and the signals for as long as there are runs."""
 
-    def __init__(self, listener: Listener, *, final: bool) -> None:
+    def __init__(self, listener: Listener, attend: Attend, *, final: bool) -> None:
         self._final = final
         self._listener = listener
+        self._attend = attend
         self._loop = Loop()
         self._desk = SignalDesk()
+        self._attendance = Attendance(self._loop, self._lost)
         self._guardians: list[Guardian] = []
+        self._runs: dict[Guardian, GuardedRun] = {}
         self._sweeps: list[Sweep] = []
 
     def run(self, launches: Sequence[Launch], opening: Callable[[], None]) -> list[Outcome]:
@@ -57,6 +67,7 @@ class _Supervisor:
             opening()
             outcomes = [self._start(launch) for launch in launches]
             prefer_this_process()
+            self._attendance.begin(self._attend, list(self._runs.values()))
             while not all(guardian.done for guardian in self._guardians):
                 self._turn()
             self._end_sweeps()
@@ -65,13 +76,20 @@ class _Supervisor:
                 guardian.abandon()
             raise
         finally:
+            self._attendance.close()
             self._desk.close(final=self._final)
             self._loop.close()
         return [found() for found in outcomes]
 
     def _start(self, launch: Launch) -> Callable[[], Outcome]:
         """Start one run and then what clears away the dead ones; where its outcome will be."""
-        guardian = Guardian(launch, self._loop, self._listener)
+
+        def hear(spec: RunSpec, moment: Moment, reading: Reading | None) -> None:
+            self._listener(spec, moment, reading)
+            if guardian in self._runs:
+                self._attendance.told(self._runs[guardian], moment, reading)
+
+        guardian = Guardian(launch, self._loop, hear)
         early = self._take_signals(self._loop.now())
         try:
             guardian.start(self._spawn, self._loop.now)
@@ -81,6 +99,7 @@ class _Supervisor:
         for received in early:
             guardian.take(received, self._loop.now(), early=True)
         self._guardians.append(guardian)
+        self._runs[guardian] = GuardedRun(guardian)
         for sweep in launch.sweeps:
             try:
                 sweep.begin(self._loop)
@@ -96,22 +115,37 @@ class _Supervisor:
 
         return outcome
 
+    def _lost(self, complaint: str) -> None:
+        """An attendant failed: the journal of every run says so, and goes on."""
+        now = self._loop.now()
+        for guardian in self._guardians:
+            if not guardian.done:
+                guardian.journal.note(now, OBSERVER_LOST, complaint)
+
     def _spawn(self, command: Command, enter: Callable[[], None], death_signal: int) -> Child:
         return spawn(command, enter, self._desk, death_signal)
 
     def _turn(self) -> None:
         """Wait once; take signals, children, and everything that is ready or due."""
         deadlines = [guardian.deadline() for guardian in self._guardians]
+        deadlines.append(self._attendance.deadline())
         ready = self._loop.wait(min((at for at in deadlines if at is not None), default=None))
         now = self._loop.now()
         if self._desk in ready:
             self._take_signals(now)
             self._take_children()
         for guardian in self._guardians:
-            guardian.turn(now, ready)
+            self._turn_guardian(guardian, now, ready)
+        self._attendance.turn(now, ready)
         for sweep in self._sweeps:
             if sweep in ready:
                 _advance(sweep)
+
+    def _turn_guardian(self, guardian: Guardian, now: float, ready: set[object]) -> None:
+        was_done = guardian.done
+        guardian.turn(now, ready)
+        if guardian.outcome is not None and not was_done:
+            self._attendance.ended(self._runs[guardian], guardian.outcome)
 
     def _take_signals(self, now: float) -> list[Received]:
         """Hand out what Sentinel was sent; all of it."""
@@ -137,7 +171,8 @@ class _Supervisor:
         self._stop_with(guardian, report.stopped_by)
 
     def _stop_with(self, guardian: Guardian, number: int) -> None:
-        if not guardian.stopping and self._desk.stop_self(number, guardian.is_stopped):
+        ours = guardian.stopping or guardian.frozen
+        if not ours and self._desk.stop_self(number, guardian.is_stopped):
             guardian.go_on()
 
     def _end_sweeps(self) -> None:

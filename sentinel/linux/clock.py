@@ -8,3 +8,8 @@ import time
 def monotonic() -> float:
     """CLOCK_MONOTONIC in seconds, the same as `Loop.now`."""
     return time.monotonic()
+
+
+def wall() -> float:
+    """CLOCK_REALTIME in seconds since the epoch: for people and other machines, never for waits."""
+    return time.time()

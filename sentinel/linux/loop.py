@@ -22,13 +22,19 @@ class Loop:
         """CLOCK_MONOTONIC in seconds."""
         return time.monotonic()
 
-    def watch(self, fd: int, token: object, *, priority: bool = False) -> None:
+    def watch(
+        self, fd: int, token: object, *, priority: bool = False, writing: bool = False
+    ) -> None:
         """Report `token` while `fd` is readable (`priority`: while POLLPRI is pending).
+
+        `writing`: also while it can be written to.
 
         Kernel files in cgroupfs notify by POLLPRI, always together with POLLERR, which epoll
         cannot mask and which is no error there (kernfs_generic_poll).
         """
         events = select.EPOLLPRI if priority else select.EPOLLIN
+        if writing:
+            events |= select.EPOLLOUT
         self.forget(fd)
         self._epoll.register(fd, events)
         self._tokens[fd] = token

@@ -43,6 +43,23 @@ class Command(NamedTuple):
     """`NAME=value` entries in their order, duplicates and oddities included."""
 
 
+class Observation(NamedTuple):
+    """Who may watch and steer the run, and where. Ports are TCP ports, None: no metrics.
+
+    `socket`: whether there is one at all; `socket_path`: where the run's own is, empty: in the
+    runtime directory. `allow_uids` may speak besides the owner and root. `metrics_linger` is how
+    many seconds the exporter outlives the last run.
+    """
+
+    socket: bool = True
+    socket_path: str = ""
+    allow_uids: frozenset[int] = frozenset()
+    metrics: int | None = None
+    metrics_address: str = "127.0.0.1"
+    metrics_linger: float = 15.0
+    dashboard: bool = False
+
+
 class RunSpec(NamedTuple):
     """One run, ready to start. `explicit` holds the options that the user really gave."""
 
@@ -53,3 +70,4 @@ class RunSpec(NamedTuple):
     backend: str = "auto"
     preserve_status: bool = False
     explicit: frozenset[str] = frozenset()
+    observation: Observation = Observation()

@@ -47,6 +47,8 @@ class Narrator:
             return self._asked(spec, moment, reading)
         if moment.what == Happening.DEGRADED.value:
             return f"{spec.name}: degraded: {moment.detail}"
+        if moment.what == "observer lost":
+            return f"{spec.name}: {moment.detail}"
         self._cause = moment.what
         return self._noted(spec, moment) if self._verbose else ""
 

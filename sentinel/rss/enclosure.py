@@ -8,17 +8,26 @@ from typing import TYPE_CHECKING
 
 from sentinel.enclosure import Look, Process, Waiter
 from sentinel.linux.clock import monotonic
-from sentinel.linux.kinship import Delivery, Identity, ask_identity, has_children, kill_identity
-from sentinel.linux.libc import become_subreaper
+from sentinel.linux.kinship import (
+    Delivery,
+    Identity,
+    ask_identity,
+    has_children,
+    kill_identity,
+    signal_identity,
+)
 from sentinel.model.errors import SentinelError
 from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import Ledger, Survivor
-from sentinel.model.snapshot import Composition, Reading
+from sentinel.model.signals import SIGCONT, SIGSTOP
+from sentinel.model.snapshot import Reading
 from sentinel.model.spec import Count, Limits
+from sentinel.model.status import Pressure
+from sentinel.model.status import Tally as Counters
 from sentinel.rss.family import Family
 from sentinel.rss.meter import Surveyor, Tallier
-from sentinel.rss.procfs import Proc
-from sentinel.rss.readings import Survey, Tally
+from sentinel.rss.procfs import Proc, require
+from sentinel.rss.readings import Survey, Tally, as_reading
 from sentinel.rss.record import Notebook
 from sentinel.rss.threshold import SLOWEST, Threshold
 
@@ -58,7 +67,7 @@ class RssEnclosure:
         self.unenforced = unenforced
         self._clock = clock
         self._proc = Proc()
-        _require(self._proc)
+        require(self._proc)
         self._family = Family(self._proc, clock)
         self._threshold = Threshold(limits)
         self._tallier = Tallier(self._proc)
@@ -71,6 +80,8 @@ class RssEnclosure:
         self._due = self._again = 0.0
         self._peak_current: int | None = None
         self._peak_working_set: int | None = None
+        self._tallied: Tally | None = None
+        self._surveyed: Survey | None = None
         self._first_look: tuple[int, Waiter] | None = None
 
     def enter(self) -> None:
@@ -100,7 +111,7 @@ class RssEnclosure:
             tally, cost = self._tally(now)
             finding = self._threshold.observe(tally, cost)
             if finding.cleared:
-                events += (Event(Happening.SOFT_CLEARED, _reading(tally, None)),)
+                events += (Event(Happening.SOFT_CLEARED, as_reading(tally, None)),)
             if not finding.survey:
                 return self._rest(now, finding.again, events)
             self._surveyor = Surveyor(self._proc, self._family.living(), tally, self._clock)
@@ -138,7 +149,7 @@ class RssEnclosure:
     def _tally(self, now: float) -> tuple[Tally, float]:
         """The family's sum, and the seconds that it took."""
         began = self._clock()
-        tally = self._tallier.tally(self._family.living(), now)
+        tally = self._tallied = self._tallier.tally(self._family.living(), now)
         self._peak_current = max(self._peak_current or 0, tally.resident)
         return tally, self._clock() - began
 
@@ -147,11 +158,11 @@ class RssEnclosure:
         survey = surveyor.advance()
         if survey is None:
             return Look(events, now)
-        self._surveyor = None
+        self._surveyor, self._surveyed = None, survey
         working_set = survey.value(Count.WORKINGSET)
         self._peak_working_set = max(self._peak_working_set or 0, working_set)
         finding = self._threshold.confirm(survey)
-        reading = _reading(survey.tally, survey)
+        reading = as_reading(survey.tally, survey)
         for what, happened in (
             (Happening.SOFT_CROSSED, finding.crossed),
             (Happening.HARD_CROSSED, finding.walled),
@@ -186,17 +197,21 @@ class RssEnclosure:
         signals), so every round leaves fewer that can.
         """
         self._killed = True
+        return self._reach(kill_identity)
+
+    def _reach(self, signal_one: Callable[[Identity], Delivery]) -> int:
+        """Signal everybody that a walk finds, until one finds nobody new; how many there were."""
         began = self._clock()
-        killed: set[Identity] = set()
+        reached: set[Identity] = set()
         complete = False
         while True:
             # Those known first: while a walk goes on they would fork.
-            fresh = [m.identity for m in self._family.alive() if m.identity not in killed]
+            fresh = [m.identity for m in self._family.alive() if m.identity not in reached]
             for identity in fresh:
-                kill_identity(identity)
-            killed.update(fresh)
+                signal_one(identity)
+            reached.update(fresh)
             if (complete and not fresh) or self._clock() - began > MOST_KILLING:
-                return len(killed)
+                return len(reached)
             complete = self._family.walk()
 
     def is_empty(self) -> bool:
@@ -219,6 +234,42 @@ class RssEnclosure:
         stats = (self._proc.stat(member.identity.pid) for member in self._family.alive())
         return tuple(Survivor(stat.pid, stat.name, stat.state) for stat in stats if stat)
 
+    def read(self, _now: float) -> Reading | None:
+        """The last tally: at most half a second old; what only a survey knows, from the last."""
+        return None if self._tallied is None else as_reading(self._tallied, self._surveyed)
+
+    def tally(self) -> Counters:
+        """The peaks of what was sampled."""
+        return Counters(self._peak_current, self._peak_working_set)
+
+    def pressure(self) -> Pressure | None:
+        """Nobody measures it for a family."""
+        return None
+
+    def members(self) -> tuple[int, ...]:
+        """Those known to be alive, the main process first."""
+        main = 0 if self._main is None else self._main.pid
+        pids = (member.identity.pid for member in self._family.alive())
+        return tuple(sorted(pids, key=main.__ne__))
+
+    def set_limits(self, limits: Limits, now: float) -> None:
+        """Judge by the new limits, from a survey on that is yet to be made."""
+        self._threshold = Threshold(limits)
+        self._surveyor = None
+        self._due = now
+
+    def freeze(self, *, frozen: bool) -> None:
+        """SIGSTOP or SIGCONT to the whole family; newcomers are found until there are none."""
+        number = SIGSTOP if frozen else SIGCONT
+        self._reach(lambda identity: signal_identity(identity, number))
+
+    def reclaim(self, size: int | None) -> None:
+        """Only the kernel can, and only from a cgroup."""
+        del size
+        raise SentinelError(
+            "the rss backend cannot reclaim memory", "sentinel doctor tells how to get a cgroup"
+        )
+
     def close(self) -> Ledger:
         """Remove the record and release the descriptors."""
         left_behind = () if self.is_empty() else self.survivors()
@@ -234,29 +285,3 @@ class RssEnclosure:
             self._first_look = None
             waiter.forget(ready)
             os.close(ready)
-
-
-def _require(proc: Proc) -> None:
-    """Refuse to guard blindly, and to let daemons escape."""
-    if proc.statm(os.getpid()) is None:
-        raise SentinelError("/proc/PID/statm cannot be read", "mount it: mount -t proc proc /proc")
-    try:
-        become_subreaper()
-    except OSError as error:
-        raise SentinelError(
-            f"cannot become a subreaper: {os.strerror(error.errno or 0)}",
-            "allow prctl(2) with PR_SET_CHILD_SUBREAPER; Linux 3.4 or newer has it",
-        ) from error
-
-
-def _reading(tally: Tally, survey: Survey | None) -> Reading:
-    """What is told about a look: current is summed RSS, the rest is known from a survey only.
-
-    The composition is a partition of the family's PSS. Kernel and socket memory is charged to
-    no process: in what was looked at there is none.
-    """
-    if survey is None:
-        return Reading(tally.at, tally.resident, None, tasks=tally.processes)
-    parts = Composition(survey.anon, survey.file, survey.shmem, kernel=0, sock=0, other=0)
-    working_set = survey.value(Count.WORKINGSET)
-    return Reading(tally.at, tally.resident, working_set, survey.anon, parts, tally.processes)

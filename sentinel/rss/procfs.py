@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from sentinel.linux.libc import become_subreaper
 from sentinel.linux.process import ProcessStat, parse_stat
+from sentinel.model.errors import SentinelError
 
 PAGE = os.sysconf("SC_PAGESIZE")
 KIB = 1024
@@ -175,3 +177,16 @@ class Proc:
         finally:
             os.close(fd)
         return text
+
+
+def require(proc: Proc) -> None:
+    """Refuse to guard blindly, and to let daemons escape."""
+    if proc.statm(os.getpid()) is None:
+        raise SentinelError("/proc/PID/statm cannot be read", "mount it: mount -t proc proc /proc")
+    try:
+        become_subreaper()
+    except OSError as error:
+        raise SentinelError(
+            f"cannot become a subreaper: {os.strerror(error.errno or 0)}",
+            "allow prctl(2) with PR_SET_CHILD_SUBREAPER; Linux 3.4 or newer has it",
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from sentinel.model.snapshot import Composition, Reading
 from sentinel.model.spec import Count
 
 
@@ -57,3 +58,16 @@ class Survey(NamedTuple):
         if counted is Count.TOTAL:
             return self.pss + self.swap
         return self.anon - self.lazy_free + self.shmem + self.pinned + self.swap
+
+
+def as_reading(tally: Tally, survey: Survey | None) -> Reading:
+    """What is told about a look: current is summed RSS, the rest is known from a survey only.
+
+    The composition is a partition of the family's PSS. Kernel and socket memory is charged to
+    no process: in what was looked at there is none.
+    """
+    if survey is None:
+        return Reading(tally.at, tally.resident, None, tasks=tally.processes)
+    parts = Composition(survey.anon, survey.file, survey.shmem, kernel=0, sock=0, other=0)
+    working_set = survey.value(Count.WORKINGSET)
+    return Reading(tally.at, tally.resident, working_set, survey.anon, parts, tally.processes)

@@ -16,13 +16,14 @@ from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import Ledger, Survivor
 from sentinel.model.spec import Count, Limits
 from tests.cgroup.faketree import Tree
+from tests.contract.fake import Unobserved
 
 MIB = 1 << 20
 LIMITS = Limits(soft=64 * MIB, hard=96 * MIB)
 BEFORE = 30 * MIB
 
 
-class Crew:
+class Crew(Unobserved):
     """A crew that does what it is told and looks every second."""
 
     backend = "crew"

@@ -10,7 +10,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from sentinel.commands.exec import command, from_click
-from sentinel.commands.words import Given, read_words
+from sentinel.commands.words import Given, read_words, spelled_out
 from sentinel.config.options import OPTIONS
 
 WORDS = st.sampled_from(
@@ -25,7 +25,7 @@ WORDS = st.sampled_from(
 
 def by_click(words: list[str]) -> Given:
     """What click makes of `words`. Raises what click raises."""
-    context = command().make_context("exec", list(words))
+    context = command().make_context("exec", spelled_out(words))
     return from_click(argv=context.params.pop("argv"), params=context.params)
 
 
@@ -53,6 +53,11 @@ def test_what_is_read_without_click_is_what_click_reads(words: list[str]) -> Non
                 frozenset({"quiet"}),
                 (b"ls", b"-v", b"--limit", b"1"),
             ),
+        ),
+        (["--metrics", "python3"], Given({"metrics": "8000"}, frozenset(), (b"python3",))),
+        (
+            ["--metrics=9", "--dashboard", "x"],
+            Given({"metrics": "9", "dashboard": "yes"}, frozenset(), (b"x",)),
         ),
         (["--limit", "1G", "--limit=2G", "x"], Given({"limit": "2G"}, frozenset(), (b"x",))),
         (["--limit", "--", "x"], Given({"limit": "--"}, frozenset(), (b"x",))),

@@ -11,7 +11,10 @@ from sentinel.config.files import SYSTEM_FILE, load, locations
 from sentinel.config.sources import Word
 from sentinel.model.errors import EXIT_USAGE, UsageFault
 
-KEYS = "limit, hard-limit, swap, grace, signal, for, timeout, count, backend, pids, cpus"
+KEYS = (
+    "limit, hard-limit, swap, grace, signal, for, timeout, count, backend, pids, cpus, "
+    "socket, allow-uid, metrics, metrics-address, metrics-linger, dashboard"
+)
 
 
 @pytest.mark.parametrize(

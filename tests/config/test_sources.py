@@ -54,6 +54,12 @@ def test_the_names_of_the_variables() -> None:
         "SENTINEL_BACKEND",
         "SENTINEL_PIDS",
         "SENTINEL_CPUS",
+        "SENTINEL_SOCKET",
+        "SENTINEL_ALLOW_UIDS",
+        "SENTINEL_METRICS_PORT",
+        "SENTINEL_METRICS_ADDRESS",
+        "SENTINEL_METRICS_LINGER",
+        "SENTINEL_DASHBOARD",
     }
 
 

@@ -14,13 +14,48 @@ import signal
 from collections.abc import Sequence
 
 from sentinel.enclosure import Look, Process, Waiter
-from sentinel.linux.process import ask_member, process_stat
+from sentinel.linux.process import ask_member, process_stat, signal_process
 from sentinel.model.errors import KernelFileError
 from sentinel.model.events import Event
 from sentinel.model.outcome import Ledger, Survivor
+from sentinel.model.snapshot import Reading
+from sentinel.model.spec import Limits
+from sentinel.model.status import Pressure, Tally
 
 MOST_ROUNDS = 50
 """Rounds of killing in one order: forkers are outrun or left to the next order."""
+
+
+class Unobserved:
+    """What no test asks of an enclosure that only the policy is tested with."""
+
+    def read(self, now: float) -> Reading | None:
+        """Nothing is known."""
+        raise AssertionError(f"read at {now}")
+
+    def tally(self) -> Tally:
+        """Nothing was counted."""
+        raise AssertionError("tally")
+
+    def pressure(self) -> Pressure | None:
+        """Nobody measures it."""
+        raise AssertionError("pressure")
+
+    def members(self) -> tuple[int, ...]:
+        """Nobody."""
+        raise AssertionError("members")
+
+    def set_limits(self, limits: Limits, now: float) -> None:
+        """Not changed."""
+        raise AssertionError(f"{limits} at {now}")
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Not halted."""
+        raise AssertionError(f"freeze {frozen}")
+
+    def reclaim(self, size: int | None) -> None:
+        """Not freed."""
+        raise AssertionError(f"reclaim {size}")
 
 
 class FakeEnclosure:
@@ -40,6 +75,8 @@ class FakeEnclosure:
         self.unenforced = unenforced
         self.immortal = immortal
         self.done: list[str] = []
+        self.memory: Reading | None = None
+        self.counted = Tally()
         self.refusals: dict[str, KernelFileError] = {}
         self._script = list(script)
         self._alive, self._member = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -123,10 +160,40 @@ class FakeEnclosure:
         except BlockingIOError:
             return False
 
-    def members(self) -> list[int]:
-        """Processes that hold the pipe; a zombie holds nothing."""
+    def members(self) -> tuple[int, ...]:
+        """Processes that hold the pipe; a zombie holds nothing. The main process comes first."""
         pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
-        return [pid for pid in pids if pid != os.getpid() and self._is_member(pid)]
+        found = [pid for pid in pids if pid != os.getpid() and self._is_member(pid)]
+        main = 0 if self._main is None else self._main.pid
+        return tuple(sorted(found, key=lambda pid: pid != main))
+
+    def read(self, now: float) -> Reading | None:
+        """What the test says that the memory is."""
+        return None if self.memory is None else self.memory._replace(at=now)
+
+    def tally(self) -> Tally:
+        """What the test says that was counted."""
+        return self.counted
+
+    def pressure(self) -> Pressure | None:
+        """Nobody measures it here."""
+        return None
+
+    def set_limits(self, limits: Limits, now: float) -> None:
+        """Only noted."""
+        del now
+        self._do("set_limits", f"limits {limits.soft} {limits.hard}")
+
+    def freeze(self, *, frozen: bool) -> None:
+        """SIGSTOP or SIGCONT to whoever is inside."""
+        self._do("freeze", "freeze" if frozen else "thaw")
+        number = signal.SIGSTOP if frozen else signal.SIGCONT
+        for pid in self.members():
+            signal_process(pid, number)
+
+    def reclaim(self, size: int | None) -> None:
+        """Only noted."""
+        self._do("reclaim", f"reclaim {size}")
 
     def _is_member(self, pid: int) -> bool:
         folder = f"/proc/{pid}/fd"

@@ -15,6 +15,7 @@ from sentinel.model.errors import KernelFileError
 from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import Exited, Ledger, Signalled, Survivor
 from sentinel.model.snapshot import Reading
+from tests.contract.fake import Unobserved
 from tests.guard.run import spec_of
 
 ACTIONS = ("look", "set_wire", "ask", "kill", "close")
@@ -22,7 +23,7 @@ NEWS = (Happening.SOFT_CROSSED, Happening.SOFT_CLEARED, Happening.HARD_CROSSED, 
 MAIN = 1 << 30
 
 
-class Imagined:
+class Imagined(Unobserved):
     """An enclosure without processes: it tells what it was told to tell, and may refuse."""
 
     backend = "imagined"

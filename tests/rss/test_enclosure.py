@@ -17,6 +17,7 @@ from sentinel.model.events import Happening
 from sentinel.model.outcome import Survivor
 from sentinel.model.spec import Count, Limits
 from sentinel.rss import enclosure as rss_enclosure
+from sentinel.rss import procfs
 from sentinel.rss.enclosure import RssEnclosure
 from sentinel.rss.procfs import Proc
 from tests.rss.held import MIB, Held, held
@@ -359,7 +360,7 @@ def test_what_cannot_be_killed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 def test_refuses_to_guard_blindly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where /proc says nothing, or orphans cannot be adopted, no run is begun."""
     with monkeypatch.context() as patch:
-        patch.setattr(rss_enclosure, "become_subreaper", not_permitted)
+        patch.setattr(procfs, "become_subreaper", not_permitted)
         with pytest.raises(SentinelError, match="cannot become a subreaper: Operation not perm"):
             RssEnclosure(Limits(64 * MIB, None))
     monkeypatch.setattr(Proc, "statm", lambda _self, _pid: None)
