@@ -37,14 +37,14 @@ def _own(found: RuntimeDirectory) -> Directory:
     return Directory(os.geteuid(), found.path, found.fd)
 
 
-def everybody(parents: Sequence[tuple[str, str]] = EVERYBODY) -> list[Directory]:
+def everybody(parents: Sequence[tuple[str, str]] = ()) -> list[Directory]:
     """Every user's directories that can be opened; for others than root these are one's own.
 
     A directory is taken only when it belongs to the user whose number is in its path, is closed
     to everybody else and is reached without a symlink.
     """
     found = []
-    for parent, below in parents:
+    for parent, below in parents or EVERYBODY:
         for uid, path in _candidates(parent, below):
             fd = _open(parent, path, uid)
             if fd is not None:
