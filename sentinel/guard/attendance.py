@@ -28,7 +28,7 @@ class Attendance:
         try:
             attendants = list(attend())
         except Exception as error:  # noqa: BLE001 - told; the run goes on without observers
-            self._complain(_told("observers", error))
+            self._complain(_told("the observers", error))
             return
         for attendant in attendants:
             self._attendants.append(attendant)
@@ -87,4 +87,4 @@ class Attendance:
 
 
 def _told(who: str, error: Exception) -> str:
-    return f"{who} failed and is left behind, the run goes on: {type(error).__name__}: {error}"
+    return f"{who} failed, the run goes on without: {type(error).__name__}: {error}"

@@ -10,6 +10,7 @@ from sentinel.guard.guardian import Guardian, Launch
 from sentinel.guard.journal import Listener
 from sentinel.guard.run import GuardedRun
 from sentinel.linux.loop import Loop
+from sentinel.linux.mlock import stay_in_memory
 from sentinel.linux.process import Child, ChildReport, prefer_this_process, reap
 from sentinel.linux.signals import Received, SignalDesk, end_by, is_stop
 from sentinel.linux.spawn import spawn
@@ -68,6 +69,7 @@ class _Supervisor:
             outcomes = [self._start(launch) for launch in launches]
             prefer_this_process()
             self._attendance.begin(self._attend, list(self._runs.values()))
+            stay_in_memory()
             while not all(guardian.done for guardian in self._guardians):
                 self._turn()
             self._end_sweeps()
