@@ -16,7 +16,7 @@ from sentinel.model.errors import KernelFileError, SentinelError
 from sentinel.model.spec import Limits, RunSpec
 from sentinel.model.units import LARGEST_SIZE
 
-__all__ = ["Allowance", "Enclosed", "allowance", "diagnose", "enclose"]
+__all__ = ["Allowance", "Enclosed", "allowance", "diagnose", "enclose", "standing"]
 
 
 class Enclosed(NamedTuple):
@@ -135,3 +135,15 @@ def diagnose() -> dict[str, tuple[Check, ...]]:
     if container := cgroup_probe.probe_container():
         found["cgroup-ro"] = container
     return {**found, "rss": rss_probe.probe()}
+
+
+def standing() -> tuple[Check, ...]:
+    """How the guard of a run stands where memory is short; asked by one that has guarded."""
+    from sentinel.cgroup import coexistence
+
+    checks = (
+        coexistence.probe_memory(),
+        coexistence.probe_oomd(),
+        coexistence.probe_oom_policy(),
+    )
+    return tuple(check for check in checks if check is not None)

@@ -26,10 +26,15 @@ def find_place(
     controllers: frozenset[str], host: Host | None = None
 ) -> tuple[Cgroup | None, tuple[Refusal, ...]]:
     """Climb the ladder: the first place for a leaf, and the refusals met on the way."""
+    host = host or Host()
     refusals: list[Refusal] = []
     for step in _steps():
-        place = step(host or Host(), controllers)
+        place = step(host, controllers)
         if isinstance(place, Cgroup):
+            if host.has_systemd():
+                from sentinel.cgroup.coexistence import spare_from_oomd
+
+                spare_from_oomd(place.path)
             return place, tuple(refusals)
         refusals.append(place)
     return None, tuple(refusals)

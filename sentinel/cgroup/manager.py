@@ -8,7 +8,8 @@ deadline.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from sentinel.linux.clock import monotonic
@@ -24,6 +25,8 @@ _PATH = "/org/freedesktop/systemd1"
 _INTERFACE = "org.freedesktop.systemd1.Manager"
 _START = Call(_NAME, _PATH, _INTERFACE, "StartTransientUnit")
 _MATCH = Call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch")
+_GET_UNIT = Call(_NAME, _PATH, _INTERFACE, "GetUnit")
+_PROPERTIES = "org.freedesktop.DBus.Properties"
 _SKIP = "look what listens there, or choose --backend rss to skip it"
 
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
@@ -46,33 +49,85 @@ def start_scope(bus: Bus, unit: str, clock: Callable[[], float] = monotonic) -> 
 
     Returns once it is there. Raises ManagerFault, at the latest after PATIENCE.
     """
-    deadline = clock() + PATIENCE
-    connection = _connected(bus)
-    try:
-        matched, started = connection.send(_MATCH, "s", _rule(unit)), _send_start(connection, unit)
+    with _talk(bus, clock) as talk:
+        matched, started = talk.send(_MATCH, "s", _rule(unit)), _send_start(talk, unit)
         job, results = "", dict[str, str]()
         while not job or job not in results:
-            message = _next(connection, bus, deadline - clock())
-            if message is None:
-                continue
+            message = talk.receive()
             if message.error and message.answers in (matched, started):
-                raise _refused(message)
+                raise _refused("a scope", message)
             if message.answers == started:
                 (job,) = message.texts
             elif message.member == "JobRemoved":
                 path, _, result = message.texts
                 results[path] = result
-    except OSError as error:
-        raise ManagerFault(
-            f"{bus.address} does not speak D-Bus with us: {error.strerror}", _SKIP
-        ) from error
-    finally:
-        connection.close()
     if results[job] != "done":
         raise ManagerFault(
             f"systemd made no scope {unit}: its job ended with {results[job]!r}",
             f"journalctl -u {unit} (--user when not root) tells why",
         )
+
+
+def oom_policy(bus: Bus, unit: str, clock: Callable[[], float] = monotonic) -> str:
+    """OOMPolicy of `unit`, a service or a scope; empty where its kind has none (before v253).
+
+    Raises ManagerFault, at the latest after PATIENCE.
+    """
+    kind = unit.rpartition(".")[2].capitalize()
+    with _talk(bus, clock) as talk:
+        (path,) = talk.ask(_GET_UNIT, "s", unit).texts
+        get = Call(_NAME, path, _PROPERTIES, "Get")
+        try:
+            return talk.ask(get, "ss", f"{_NAME}.{kind}", "OOMPolicy").texts[0]
+        except ManagerFault:
+            return ""
+
+
+class _Talk:
+    """One connection to a bus, bounded by one deadline."""
+
+    def __init__(self, connection: Connection, bus: Bus, clock: Callable[[], float]) -> None:
+        self.send = connection.send
+        self._connection = connection
+        self._bus = bus
+        self._clock = clock
+        self._deadline = clock() + PATIENCE
+
+    def receive(self) -> Message:
+        """The next message. Raises OSError, and ManagerFault when the time is over."""
+        while True:
+            left = self._deadline - self._clock()
+            if left <= 0:
+                raise ManagerFault(
+                    f"{self._bus.owner} did not answer on {self._bus.address} "
+                    f"within {PATIENCE:g} s",
+                    "look why it hangs (systemctl status), or choose --backend rss to skip it",
+                )
+            message = self._connection.receive(left)
+            if message is not None:
+                return message
+
+    def ask(self, call: Call, signature: str, *values: str | int) -> Message:
+        """The answer to `call`. Raises ManagerFault when it is an error."""
+        sent = self.send(call, signature, *values)
+        while (message := self.receive()).answers != sent:
+            continue
+        if message.error:
+            raise _refused(call.member, message)
+        return message
+
+
+@contextmanager
+def _talk(bus: Bus, clock: Callable[[], float]) -> Iterator[_Talk]:
+    """Talk with `bus`; every way in which it does not becomes a ManagerFault."""
+    connection = _connected(bus)
+    try:
+        yield _Talk(connection, bus, clock)
+    except (OSError, ValueError) as error:  # ValueError: an answer of another shape
+        words = error.strerror if isinstance(error, OSError) else error
+        raise ManagerFault(f"{bus.address} does not speak D-Bus with us: {words}", _SKIP) from error
+    finally:
+        connection.close()
 
 
 def _connected(bus: Bus) -> Connection:
@@ -90,22 +145,12 @@ def _connected(bus: Bus) -> Connection:
         ) from error
 
 
-def _next(connection: Connection, bus: Bus, left: float) -> Message | None:
-    """The next message, if one comes soon. Raises ManagerFault when nothing is `left`."""
-    if left <= 0:
-        raise ManagerFault(
-            f"{bus.owner} did not answer on {bus.address} within {PATIENCE:g} s",
-            "look why it hangs (systemctl status), or choose --backend rss to skip it",
-        )
-    return connection.receive(left)
-
-
 def _rule(unit: str) -> str:
     rule = f"type='signal',sender='{_NAME}',path='{_PATH}',interface='{_INTERFACE}'"
     return f"{rule},member='JobRemoved',arg2='{unit}'"
 
 
-def _send_start(connection: Connection, unit: str) -> int:
+def _send_start(talk: _Talk, unit: str) -> int:
     properties: tuple[tuple[str | int, ...], ...] = (
         ("Description", "s", "Sentinel guards a command"),
         ("PIDs", "au", 1, _own_number()),
@@ -115,7 +160,7 @@ def _send_start(connection: Connection, unit: str) -> int:
     )
     values = [value for words in properties for value in words]
     signature = "ssa(sv)a(sa(sv))"
-    return connection.send(_START, signature, unit, "fail", len(properties), *values, 0)
+    return talk.send(_START, signature, unit, "fail", len(properties), *values, 0)
 
 
 def _own_number() -> int:
@@ -127,7 +172,7 @@ def _own_number() -> int:
     return os.getpid() if initial else 0
 
 
-def _refused(message: Message) -> ManagerFault:
+def _refused(what: str, message: Message) -> ManagerFault:
     """An error that came back, as data: its words may be anything."""
     short = message.error.rpartition(".")[2]
     said = f"{short}: {message.texts[0]}" if message.texts else message.error
@@ -135,4 +180,4 @@ def _refused(message: Message) -> ManagerFault:
         remedy = "run as root, or as a user with a manager of their own (loginctl enable-linger)"
     else:
         remedy = "systemctl status (--user when not root) tells whether systemd is there"
-    return ManagerFault(f"systemd refused a scope: {said}", remedy)
+    return ManagerFault(f"systemd refused {what}: {said}", remedy)

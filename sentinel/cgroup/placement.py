@@ -18,6 +18,7 @@ from sentinel.model.errors import KernelFileError
 
 MAIN_IN_LEAF = "main"
 MAIN_IN_DELEGATED = "sentinel-main"
+SUPERVISOR = "supervisor"
 PLACES_IN_ROOT = ("init", "crun-exec")
 """Where the processes of a container are once its root hands out controllers: its own, and those
 that crun adds later (`podman exec`)."""

@@ -14,17 +14,17 @@ from sentinel.cgroup import files
 from sentinel.cgroup.behalf import OnBehalf
 from sentinel.cgroup.leaf import LEAF_PREFIX
 from sentinel.cgroup.manager import Bus, ManagerFault, start_scope
-from sentinel.cgroup.placement import Host, Refusal, enable, own_cgroup, remedy_for
+from sentinel.cgroup.placement import SUPERVISOR, Host, Refusal, enable, own_cgroup, remedy_for
 from sentinel.cgroup.sweep import LeafSweep
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Waiter
 from sentinel.model.errors import KernelFileError
 
 STEP = "systemd scope"
-SUPERVISOR = "supervisor"
 SCOPE_PREFIX = "sentinel-"
 SCOPE_SUFFIX = ".scope"
 
+_SYSTEM_BUS = "dbus/system_bus_socket"
 _SERVICE = "for a service, add Delegate=yes to its unit"
 
 
@@ -81,16 +81,16 @@ def _bus(host: Host) -> Bus | Refusal:
     """The bus of the manager that may give us a scope: the user's own, or root's the system's."""
     uid = os.geteuid()
     if uid == 0:
-        path = f"{host.run}/dbus/system_bus_socket"
+        path = f"{host.run}/{_SYSTEM_BUS}"
         if _is_socket(path):
-            return Bus(f"unix:path={path}", "systemd")
+            return bus_of_manager(host, user=False)
         return Refusal(
             STEP, f"there is no system bus at {path}", "install dbus: systemctl start dbus.socket"
         )
     runtime = f"{host.run}/user/{uid}"
     path = f"{runtime}/bus"
     if _is_socket(path, uid):
-        return Bus(f"unix:path={path}", "the user's systemd")
+        return bus_of_manager(host, user=True)
     named = _named_in_environment()
     if named:
         return Bus(named, "the user's systemd")
@@ -105,6 +105,13 @@ def _bus(host: Host) -> Bus | Refusal:
         f"there is no session bus at {path}",
         "install dbus-user-session, or systemctl --user start dbus.socket",
     )
+
+
+def bus_of_manager(host: Host, *, user: bool) -> Bus:
+    """Where the manager of this process's user listens, or the system's."""
+    if user:
+        return Bus(f"unix:path={host.run}/user/{os.geteuid()}/bus", "the user's systemd")
+    return Bus(f"unix:path={host.run}/{_SYSTEM_BUS}", "systemd")
 
 
 def _is_socket(path: str, owner: int = 0) -> bool:

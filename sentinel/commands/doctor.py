@@ -14,7 +14,7 @@ from sentinel.model.outcome import Exited, Moment, Outcome, Verdict
 from sentinel.model.snapshot import Reading
 from sentinel.model.spec import Command, Limits, RunSpec, StopPlan
 from sentinel.model.units import MIB, format_duration, format_size
-from sentinel.selection import diagnose, enclose
+from sentinel.selection import diagnose, enclose, standing
 
 EXIT_CGROUP = 0
 EXIT_RSS = 1
@@ -55,7 +55,7 @@ def command() -> click.Command:
 def _examine(*, verbose: bool) -> int:
     found = diagnose()
     proofs = {backend: _prove(backend, found[backend]) for backend in found}
-    _print(found, proofs, verbose=verbose)
+    _print(found, proofs, standing(), verbose=verbose)
     if proofs["cgroup"].works:
         return EXIT_CGROUP
     return EXIT_RSS if any(proof.works for proof in proofs.values()) else EXIT_NOTHING
@@ -101,7 +101,13 @@ def _hear_nothing(spec: RunSpec, moment: Moment, reading: Reading | None) -> Non
     del spec, moment, reading
 
 
-def _print(found: dict[str, tuple[Check, ...]], proofs: dict[str, Check], *, verbose: bool) -> None:
+def _print(
+    found: dict[str, tuple[Check, ...]],
+    proofs: dict[str, Check],
+    guard: tuple[Check, ...],
+    *,
+    verbose: bool,
+) -> None:
     """Say what was seen, then what a run gets, then the one thing that would improve it."""
     uname = os.uname()
     click.echo(f"kernel          {uname.sysname} {uname.release}, Python {sys.version.split()[0]}")
@@ -109,6 +115,9 @@ def _print(found: dict[str, tuple[Check, ...]], proofs: dict[str, Check], *, ver
         for check in (*checks, proofs[backend]):
             if verbose or not check.works or check is proofs[backend]:
                 click.echo(_line(check))
+    for check in guard:
+        if verbose or not check.works:
+            click.echo(_line(check))
     gets = next((backend for backend, proof in proofs.items() if proof.works), None)
     click.echo(f"a run gets      {gets or 'nothing: no backend works here'}")
     wanting = [check for check in (proofs["cgroup"], *found["cgroup"]) if not check.works]
