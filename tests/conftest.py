@@ -21,6 +21,7 @@ DIRECTORIES = {
     "contract": "native",
     "kernel": "kernel",
     "linux": "native",
+    "observability": "native",
     "rss": "native",
     "systemd": "systemd",
 }
