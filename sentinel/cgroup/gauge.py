@@ -21,6 +21,9 @@ class Gauge:
         self._near = int(limits.soft * NEAR)
         self.swap = 0
         """Bytes in swap at the last reading; not read, and so 0, where none is allowed."""
+        self.firm = 0
+        """Bytes that no list, but the counters of their kinds say reclaim cannot free; MADV_FREE
+        pages among them."""
         self.largest_working_set: int | None = None
         self.last: Reading | None = None
 
@@ -44,6 +47,7 @@ class Gauge:
         stat = files.parse_memory_stat(stat_text)
         if self._swaps:
             self.swap = int(cgroup.read(files.MEMORY_SWAP_CURRENT) or 0)
+        self.firm = stat.anon + stat.shmem + stat.kernel - stat.slab_reclaimable + stat.sock
         working_set = files.working_set(current, stat, self.swap)
         self.largest_working_set = max(self.largest_working_set or 0, working_set)
         self.last = Reading(

@@ -3,8 +3,8 @@
 There is no leaf and no wire. memory.current and memory.stat of the container's own cgroup are
 sampled, adaptively, and what it held before the command started is taken off. The trigger rule is
 the one of the leaf; its clauses about what reclaim could not free have no say, because nothing
-reclaims at our limit here: page cache grows up to the container's own. For the same reason mapped
-memory that is over needs no second reading. Who belongs to the run,
+reclaims at our limit here: page cache grows up to the container's own. What is over by the
+counters of its kinds, too, needs no second reading. Who belongs to the run,
 and how it is asked and killed, is the business of another enclosure, the crew.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from sentinel.cgroup import files
 from sentinel.cgroup.behalf import OnBehalf
-from sentinel.cgroup.container import Share, counted, mapped
+from sentinel.cgroup.container import Share, counted
 from sentinel.cgroup.ledger import Ancestry
 from sentinel.cgroup.placement import Host, Refusal, is_namespace_root, own_cgroup
 from sentinel.cgroup.tree import Cgroup
@@ -76,7 +76,7 @@ class Observer:
         self._trigger = Trigger(limits.soft, os.cpu_count() or 1, limits.counted)
         self._pace = Pace()
         self._due = 0.0
-        self._over = self._blind = False
+        self._over = self._blind = self._told = False
         self._peaks = (0, 0)
 
     def enter(self) -> None:
@@ -93,9 +93,10 @@ class Observer:
         if self._over:
             return look
         if now < self._due:
-            return Look(look.events, _sooner(look.again, self._due))
+            return look._replace(again=_sooner(look.again, self._due))
         judged = self._judge(now)
-        return Look((*look.events, *judged.events), _sooner(look.again, judged.again))
+        again = _sooner(look.again, judged.again)
+        return look._replace(events=(*look.events, *judged.events), again=again)
 
     def _judge(self, now: float) -> Look:
         began = self._clock()
@@ -110,24 +111,26 @@ class Observer:
             self._over = True
             why = "it went over the hard limit in a cgroup that cannot hold it"
             return Look((Event(Happening.HARD_CROSSED, reading, why),))
-        events, again = self._pull_trigger(reading)
-        part = counted(reading, self._limits.counted)
-        nearest = self._limits.soft if part < self._limits.soft else hard or part
-        again = _sooner(
-            again, self._pace.next(now, max(part, held), nearest, self._clock() - began)
+        firm = self._share.firmly(reading, self._limits.counted)
+        events, again = self._pull_trigger(reading, firm)
+        rooms = [] if self._told else [self._limits.soft - firm]
+        rooms += [] if hard is None else [hard - held]
+        pace = self._pace.next(
+            now, max(firm, held), min(rooms, default=None), self._clock() - began
         )
+        again = _sooner(again, pace)
         self._due = now + (again or 0.0)
         return Look(events, self._due)
 
-    def _pull_trigger(self, reading: Reading) -> tuple[tuple[Event, ...], float | None]:
+    def _pull_trigger(self, reading: Reading, firm: int) -> tuple[tuple[Event, ...], float | None]:
         """What the rule says; being over the limit stands for the wire's event."""
-        judged = reading
+        judged, soft = reading, self._limits.soft
         if self._limits.counted is not Count.TOTAL:
             judged = reading._replace(current=reading.working_set or 0)
-        soft = self._limits.soft
         fresh = counted(reading, self._limits.counted) >= soft
-        finding = self._trigger.observe(judged, fresh=fresh, sure=mapped(reading) > soft)
+        finding = self._trigger.observe(judged, fresh=fresh, sure=firm > soft)
         if finding.crossed:
+            self._told = True
             crossing = Event(
                 Happening.SOFT_CROSSED,
                 reading,
@@ -136,6 +139,7 @@ class Observer:
             )
             return (crossing,), finding.again
         if finding.cleared:
+            self._told = False
             return (Event(Happening.SOFT_CLEARED, reading),), finding.again
         return (), finding.again
 
@@ -196,6 +200,7 @@ class Observer:
         self._limits = limits
         self._share.aim(limits)
         self._trigger = Trigger(limits.soft, os.cpu_count() or 1, limits.counted)
+        self._told = False
         self._due = now
 
     def freeze(self, *, frozen: bool) -> None:

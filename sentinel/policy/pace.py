@@ -28,19 +28,22 @@ class Pace:
         self._growth = 0.0
         self._again = FASTEST / 2
 
-    def next(self, now: float, held: int, limit: int, cost: float) -> float:
-        """Seconds until the look after this one, at `now`, that found `held` bytes of `limit`.
+    def next(self, now: float, held: int, room: int | None, cost: float) -> float:
+        """Seconds until the look after this one, at `now`, that found `held` bytes.
 
-        `cost`: the seconds that this one took.
+        `room`: bytes to the nearest limit, None when there is none left to reach. `cost`: the
+        seconds that this look took.
         """
         if self._last is not None and now > self._last[0]:
             seconds = now - self._last[0]
             faded = self._growth * 0.5 ** (seconds / MEMORY_OF_GROWTH)
             self._growth = max((held - self._last[1]) / seconds, faded)
         self._last = (now, held)
-        room = max(0, limit - held)
-        wish = min(self._again * 2, max(room / SUDDEN, CALM_FLOOR))
-        if self._growth > 0:
-            wish = min(wish, room / self._growth / 2)
+        wish = self._again * 2
+        if room is not None:
+            room = max(0, room)
+            wish = min(wish, max(room / SUDDEN, CALM_FLOOR))
+            if self._growth > 0:
+                wish = min(wish, room / self._growth / 2)
         self._again = min(SLOWEST, max(FASTEST, cost * LOOK_SHARE, wish))
         return self._again

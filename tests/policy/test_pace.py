@@ -14,7 +14,7 @@ def test_the_quiet_is_looked_at_ever_more_rarely() -> None:
     """From FASTEST on, twice as long each time, up to what sudden growth allows."""
     pace, now, waits = Pace(), 0.0, []
     for _ in range(12):
-        waits.append(pace.next(now, 10 * MIB, 1024 * MIB, 0.0))
+        waits.append(pace.next(now, 10 * MIB, 1014 * MIB, 0.0))
         now += waits[-1]
     assert waits[:3] == pytest.approx([FASTEST, 2 * FASTEST, 4 * FASTEST])
     assert waits[-1] == SLOWEST
@@ -25,7 +25,7 @@ def test_the_less_room_the_closer_the_look() -> None:
     for held, expected in ((LIMIT - 40 * MIB, 40 * MIB / SUDDEN), (LIMIT - MIB, CALM_FLOOR)):
         pace, now = Pace(), 0.0
         for _ in range(12):
-            wait = pace.next(now, held, LIMIT, 0.0)
+            wait = pace.next(now, held, LIMIT - held, 0.0)
             now += wait
         assert wait == pytest.approx(expected)
 
@@ -35,7 +35,7 @@ def test_a_steady_leak_is_seen_soon_after_it_is_over(rate: int) -> None:
     """Each look comes after half of the time that is left: at most FASTEST too late."""
     pace, now = Pace(), 0.0
     while now * rate < LIMIT:
-        now += pace.next(now, int(now * rate), LIMIT, 0.0)
+        now += pace.next(now, held := int(now * rate), LIMIT - held, 0.0)
         assert now < 60
     assert now * rate - LIMIT <= 2 * FASTEST * rate
 
@@ -44,11 +44,20 @@ def test_a_look_that_is_dear_is_not_repeated_at_once() -> None:
     """A third of a core is the most, however little room is left."""
     pace = Pace()
     pace.next(0.0, 0, LIMIT, 0.004)
-    assert pace.next(0.1, LIMIT - 1, LIMIT, 0.004) == pytest.approx(0.004 * LOOK_SHARE)
+    assert pace.next(0.1, LIMIT - 1, 1, 0.004) == pytest.approx(0.004 * LOOK_SHARE)
 
 
 def test_over_the_limit_there_is_a_next_look_all_the_same() -> None:
     """No head-room, no negative time."""
     pace = Pace()
     pace.next(0.0, 0, LIMIT, 0.0)
-    assert pace.next(0.1, 2 * LIMIT, LIMIT, 0.0) == FASTEST
+    assert pace.next(0.1, 2 * LIMIT, -LIMIT, 0.0) == FASTEST
+
+
+def test_with_no_limit_left_to_reach_the_looks_are_rare() -> None:
+    """The soft limit was told to be crossed, and there is no hard one: however it grows."""
+    pace, now = Pace(), 0.0
+    for _ in range(12):
+        wait = pace.next(now, int(now * 400 * MIB), None, 0.0)
+        now += wait
+    assert wait == SLOWEST
