@@ -19,7 +19,7 @@ from sentinel.model.outcome import CommandStatus, Ledger
 from sentinel.model.spec import Command
 from tests.victims.build import victim
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 """An emulated CPU, beside others, needs its time for a hundred forks."""
 
 
@@ -46,6 +46,7 @@ class Stage:
         self.loop = Loop()
         self.ended: dict[int, CommandStatus] = {}
         self.events: list[Event] = []
+        self.news: list[tuple[str, str]] = []
         self.main: Child | None = None
         self._again: float | None = None
         self._closed = False
@@ -74,9 +75,14 @@ class Stage:
             look = self.enclosure.look(now)
             self._again = look.again
             self.events += look.events
+            self.news += look.news
         if self.enclosure in ready:
             time.sleep(0.001)  # end of file stays ready; a guardian would be done with it
         self.reap()
+
+    def look_now(self) -> None:
+        """Have the next turn look, as a guardian does after a change."""
+        self._again = self.loop.now()
 
     def reap(self) -> None:
         """Take in every child that ended or stopped."""

@@ -12,7 +12,7 @@ from sentinel.enclosure import Enclosure
 from sentinel.linux.process import signal_process
 from sentinel.model.outcome import Exited, Signalled
 from tests.contract.kinds import ENCLOSURES
-from tests.contract.stage import Heard, Stage
+from tests.contract.stage import PATIENCE_SECONDS, Heard, Stage
 from tests.victims.build import victim
 
 REAL = [ENCLOSURES["rss"], ENCLOSURES["cgroup"]]
@@ -77,7 +77,7 @@ def test_a_command_that_ends_leaves_it_empty(stage: Stage) -> None:
 def test_zombies_do_not_count(stage: Stage) -> None:
     """It is empty from the last death on, not from the last wait(2)."""
     main = stage.start("sh", "-c", "exit 3")
-    limit = stage.loop.now() + 30
+    limit = stage.loop.now() + PATIENCE_SECONDS
     while stage.state(main.pid) != "Z":
         assert stage.loop.now() < limit
     assert stage.enclosure.is_empty()
@@ -238,7 +238,7 @@ def test_nor_before_anybody_has_reaped_them(stage: Stage) -> None:
     main = stage.start(victim(), "stopped", "count=2")
     stage.ready()
     stage.enclosure.kill()
-    limit = stage.loop.now() + 30
+    limit = stage.loop.now() + PATIENCE_SECONDS
     while not stage.enclosure.is_empty():
         assert stage.loop.now() < limit
     assert stage.state(main.pid) == "Z"
@@ -290,7 +290,7 @@ def test_who_is_left_is_named_at_the_end(stage: Stage) -> None:
     ledger = stage.close()
     assert [survivor.pid for survivor in ledger.left_behind] == [pid]
     os.kill(pid, KILL)
-    limit = stage.loop.now() + 30
+    limit = stage.loop.now() + PATIENCE_SECONDS
     while stage.state(pid) != "Z":
         assert stage.loop.now() < limit
     if ledger.unremoved:
