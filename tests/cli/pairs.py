@@ -13,7 +13,7 @@ from tests.cli.terminal import ENVIRONMENT, SENTINEL
 from tests.victims.build import victim
 
 GUARDED = [SENTINEL, "exec", "-q", "--"]
-LIMIT = 60.0
+LIMIT = 120.0
 """Seconds after which a run that should be over has hung."""
 
 

@@ -23,8 +23,8 @@ from tests.victims.running import Victim
 
 GUARDS = pytest.mark.parametrize("guard", [[], GUARDED], ids=["plain", "guarded"])
 """For what must come true, by itself, in both cases."""
-STOPPING = [SENTINEL, "exec", "-q", "--timeout", "500ms", "--grace", "60s", "--"]
-"""A stop is under way soon, and there is time to look at it."""
+STOPPING = [SENTINEL, "exec", "-q", "--timeout", "2s", "--grace", "10m", "--"]
+"""A stop is under way once the command is ready for it, and there is time to look at it."""
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import os
 import select
 import time
 
-EMPTY_SECONDS = 30
+EMPTY_SECONDS = 120
 
 
 def read(cgroup: str, name: str) -> str:

@@ -9,6 +9,8 @@ import time
 import pytest
 
 from tests.kernel.guarded import (
+    PATIENCE,
+    PastReady,
     alive,
     ended_at_last,
     guard,
@@ -32,6 +34,19 @@ def members(leaf: str) -> list[int]:
     ]
 
 
+def sweep(document: str) -> None:
+    """Run a new Sentinel, which says nothing and clears what others have left.
+
+    A start spends a second on that: what takes the machine longer is left to the next.
+    """
+    for _ in range(5):
+        ended = run(LIMIT, ["true"], document)
+        assert (ended.verdict, ended.status, ended.stderr) == ("exited", 0, "")
+        if not ended.leaves:
+            break
+    assert leaves() == []
+
+
 FAMILIES = {
     "500 processes": victim_words("forks", "count=500", "then=hold", "seconds=60"),
     "TERM ignored": victim_words("stubborn", "count=3", "seconds=60"),
@@ -45,7 +60,7 @@ FAMILIES = {
 @pytest.mark.parametrize("family", list(FAMILIES))
 def test_a_timeout_ends_every_family(family: str, tmp_path: object) -> None:
     """Whatever the command has grown into, it is gone when Sentinel is."""
-    ended = run([*SHORT, "--timeout", "3s"], FAMILIES[family], f"{tmp_path}/outcome")
+    ended = PastReady().run(SHORT, FAMILIES[family], f"{tmp_path}/outcome")
     assert ended.verdict in ("timeout", "timeout-killed"), ended
     assert ended.status == 124
     assert ended.leaves == []
@@ -54,11 +69,8 @@ def test_a_timeout_ends_every_family(family: str, tmp_path: object) -> None:
 
 def test_a_stopped_child_gets_its_chance(tmp_path: object) -> None:
     """SIGTERM is followed by CONT: a stopped process can handle it, nobody needs a kill."""
-    ended = run(
-        [*LIMIT, "--timeout", "2s", "--grace", "30s"],
-        FAMILIES["SIGSTOPped children"],
-        f"{tmp_path}/outcome",
-    )
+    options = [*LIMIT, "--grace", "60s"]
+    ended = PastReady().run(options, FAMILIES["SIGSTOPped children"], f"{tmp_path}/outcome")
     assert ended.verdict == "timeout", ended
     assert ended.document["survivors_killed"] == 0
 
@@ -75,28 +87,22 @@ def test_a_daemon_does_not_outlive_the_command(stubborn: str, tmp_path: object) 
     assert ended.leaves == []
 
 
-def test_the_commands_own_cgroups_go_with_it(tmp_path: object) -> None:
-    """A root command's nested cgroups are killed through and removed."""
-    ended = run([*SHORT, "--timeout", "2s"], FAMILIES["nested cgroups"], f"{tmp_path}/outcome")
-    assert ended.leaves == []
-
-
 def test_a_command_that_leaves_its_leaf_is_still_killed(tmp_path: object) -> None:
     """Root can move itself out of the leaf; the timeout ends it all the same."""
-    script = "echo 0 > /sys/fs/cgroup/cgroup.procs; trap '' TERM; while :; do sleep 1; done"
-    ended = run([*SHORT, "--timeout", "2s"], ["sh", "-c", script], f"{tmp_path}/outcome")
+    script = "trap '' TERM; echo 0 > /sys/fs/cgroup/cgroup.procs; echo ready; exec sleep 200"
+    ended = PastReady().run(SHORT, ["sh", "-c", script], f"{tmp_path}/outcome")
     assert (ended.verdict, ended.status) == ("timeout-killed", 124), ended
 
 
 @pytest.mark.parametrize("point", ["starting", "running", "pressed", "stopping"])
 def test_after_sentinels_own_sigkill_the_next_start_sweeps(point: str, tmp_path: object) -> None:
     """SIGKILL at any point: the next start kills what is left and removes the leaf."""
-    options, words = [*LIMIT, "--grace", "60s"], victim_words("stubborn", "count=2", "seconds=60")
+    options = [*LIMIT, "--grace", "10m"]
+    words = victim_words("stubborn", "count=2", "seconds=200")
+    if point in ("pressed", "stopping"):
+        words = victim_words("hold", "size=80M", "max=80M", "term=ignore", "seconds=200")
     if point == "pressed":
-        options += ["--for", "60s"]
-        words = victim_words("leak", "rate=0", "max=80M", "term=ignore", "seconds=60")
-    if point == "stopping":
-        options += ["--timeout", "1s"]
+        options += ["--for", "10m"]
     with ended_at_last(guard(options, words)) as process:
         if point == "starting":
             wait_for(leaves, "a leaf")
@@ -112,25 +118,24 @@ def test_after_sentinels_own_sigkill_the_next_start_sweeps(point: str, tmp_path:
         process.wait()
         left = leaves()
         inside = [pid for leaf in left for pid in members(leaf)]
-        ended = run(LIMIT, ["true"], f"{tmp_path}/outcome")
-        assert (ended.verdict, ended.status) == ("exited", 0)
-        assert leaves() == []
+        assert left
+        sweep(f"{tmp_path}/outcome")
         assert not any(alive(pid) for pid in inside)
 
 
 @pytest.mark.kernels("6.1")
-@pytest.mark.limit(120)
-def test_sigkill_at_any_of_many_moments() -> None:
-    """Killed 20 ms later each time, from the leaf to after the kill: the next starts clear all."""
+@pytest.mark.limit(600)
+def test_sigkill_at_any_of_many_moments(tmp_path: object) -> None:
+    """Killed 30 ms later each time, from the leaf to after the kill: the next starts clear all."""
     options = ["--limit", "16M", "--grace", "100ms"]
-    words = victim_words("leak", "rate=80M", "max=24M", "term=ignore", "seconds=60")
+    words = victim_words("leak", "rate=80M", "max=24M", "term=ignore", "seconds=200")
     inside: set[int] = set()
     killed = []
-    for nth in range(30):
+    for nth in range(20):
         there = set(leaves())
         process = guard(options, words)
         wait_for(lambda there=there: set(leaves()) - there, "its leaf")  # type: ignore[misc]
-        moment = time.monotonic() + 0.020 * nth
+        moment = time.monotonic() + 0.030 * nth
         while time.monotonic() < moment:
             time.sleep(0.001)
         process.kill()
@@ -138,32 +143,28 @@ def test_sigkill_at_any_of_many_moments() -> None:
         killed.append(process)  # what it left still holds its pipes
         inside.update(pid for leaf in leaves() for pid in members(leaf))
     assert inside
-    done = guard(LIMIT, ["true"])
-    assert done.communicate(timeout=60) == ("", "")
-    assert done.returncode == 0
-    assert leaves() == []
+    sweep(f"{tmp_path}/outcome")
     assert not any(alive(pid) for pid in inside)
     for process in killed:
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
 
 
 def test_the_direct_child_gets_the_signal_when_sentinel_dies(tmp_path: object) -> None:
     """The parent-death signal reaches the command within moments, without any sweep."""
     checkpoint = f"{tmp_path}/checkpoint"
-    words = victim_words("leak", "rate=1M", "handler=1M", f"checkpoint={checkpoint}", "seconds=60")
+    words = victim_words("leak", "rate=1M", "handler=1M", f"checkpoint={checkpoint}")
     with ended_at_last(guard(LIMIT, words)) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("ready")
         process.kill()
         process.wait()
         wait_for(lambda: os.path.exists(checkpoint), "the checkpoint")
-    run(LIMIT, ["true"], f"{tmp_path}/outcome")
-    assert leaves() == []
+    sweep(f"{tmp_path}/outcome")
 
 
 def test_a_sweep_leaves_the_living_alone(tmp_path: object) -> None:
     """Another live run's leaf is locked: neither killed nor removed by a second start."""
-    with ended_at_last(guard(LIMIT, victim_words("hold", "size=8M", "seconds=60"))) as process:
+    with ended_at_last(guard(LIMIT, victim_words("hold", "size=8M", "seconds=200"))) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("ready")
         before = leaves()
@@ -171,14 +172,14 @@ def test_a_sweep_leaves_the_living_alone(tmp_path: object) -> None:
         assert leaves() == before
         assert all(members(leaf) for leaf in before)
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(PATIENCE)
     assert leaves() == []
 
 
 def test_eight_sentinels_at_once() -> None:
     """Eight starts at the same moment do not trip over each other."""
     processes = [guard(LIMIT, ["true"]) for _ in range(8)]
-    outputs = [process.communicate(timeout=90) for process in processes]
+    outputs = [process.communicate(timeout=PATIENCE) for process in processes]
     assert [process.returncode for process in processes] == [0] * 8, outputs
     assert leaves() == []
 
@@ -188,16 +189,16 @@ def test_eight_sentinels_at_once() -> None:
 def test_a_process_that_cannot_be_killed_is_named(tmp_path: object) -> None:
     """A writer on a frozen file system is in D state: Sentinel gives up after 10 s and names it."""
     disk = os.environ["SENTINEL_SCRATCH"]
-    script = f"echo $$; while :; do echo x >> {disk}/file; done"
+    script = f"trap '' TERM; echo $$; echo x >> {disk}/file; exec sleep 200"
     document = f"{tmp_path}/outcome"
-    options = [*LIMIT, "--grace", "100ms", "--timeout", "3s", "--json", document]
+    options = [*LIMIT, "--grace", "100ms", "--timeout", "5s", "--json", document]
+    subprocess.run(["fsfreeze", "--freeze", disk], check=True)
     with ended_at_last(guard(options, ["sh", "-c", script])) as process:
-        assert process.stdout is not None
-        pid = int(process.stdout.readline())
-        subprocess.run(["fsfreeze", "--freeze", disk], check=True)
         try:
+            assert process.stdout is not None
+            pid = int(process.stdout.readline())
             wait_for(lambda: ") D " in read(f"/proc/{pid}/stat"), "D state")
-            process.wait(60)
+            process.wait(PATIENCE)
         finally:
             subprocess.run(["fsfreeze", "--unfreeze", disk], check=True)
         with open(document, encoding="utf-8") as file:
@@ -206,5 +207,4 @@ def test_a_process_that_cannot_be_killed_is_named(tmp_path: object) -> None:
     assert [left["pid"] for left in found["left_behind"]] == [pid]
     assert process.returncode == 124
     wait_for(lambda: not alive(pid), "the death of the writer after the thaw")
-    run(LIMIT, ["true"], f"{tmp_path}/second")
-    assert leaves() == []
+    sweep(f"{tmp_path}/second")

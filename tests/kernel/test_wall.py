@@ -8,7 +8,7 @@ LIMIT = ["--limit", "64M", "--hard-limit", "80M"]
 def test_an_oom_kill_at_the_wall_is_a_hard_limit(tmp_path: object) -> None:
     """A run that is patient (`--for`) meets the wall first; the kernel ends the whole leaf."""
     words = victim_words("leak", "rate=0", "max=200M")
-    ended = run([*LIMIT, "--for", "60s"], words, f"{tmp_path}/outcome")
+    ended = run([*LIMIT, "--for", "10m"], words, f"{tmp_path}/outcome")
     assert (ended.verdict, ended.status) == ("hard-limit", 124), ended
     assert ended.document["command_status"] == {"signalled": 9}
     assert ended.leaves == []
@@ -20,14 +20,14 @@ def test_an_oom_kill_at_the_wall_is_a_hard_limit(tmp_path: object) -> None:
 def test_preserve_status_shows_the_commands_own(tmp_path: object) -> None:
     """`--preserve-status`: 137 for the SIGKILL instead of 124."""
     words = victim_words("leak", "rate=0", "max=200M")
-    ended = run([*LIMIT, "--for", "60s", "--preserve-status"], words, f"{tmp_path}/outcome")
+    ended = run([*LIMIT, "--for", "10m", "--preserve-status"], words, f"{tmp_path}/outcome")
     assert (ended.verdict, ended.status) == ("hard-limit", 137)
 
 
 def test_a_member_that_the_oom_killer_may_not_touch(tmp_path: object) -> None:
     """oom_score_adj -1000: `oom` rises with nobody killed; after a second Sentinel kills."""
     words = victim_words("leak", "rate=0", "max=200M", "oom_score_adj=-1000")
-    ended = run([*LIMIT, "--for", "60s"], words, f"{tmp_path}/outcome")
+    ended = run([*LIMIT, "--for", "10m"], words, f"{tmp_path}/outcome")
     assert (ended.verdict, ended.status) == ("hard-limit", 124), ended
     assert ended.leaves == []
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tests.lab import ROOT
 
 LAUNCHER = os.path.join(ROOT, "tests", "linux", "launcher.py")
-SECONDS = 30
+SECONDS = 120
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": ROOT, "PYTHONDONTWRITEBYTECODE": "1"}
 
 

@@ -252,6 +252,6 @@ def test_orphans_of_a_subreaper_are_reaped() -> None:
         "print(sorted(found))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout == "['Exited(code=3)', 'Signalled(signal=9)']\n"

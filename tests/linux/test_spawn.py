@@ -190,7 +190,7 @@ def _python(program: str) -> str:
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -410,7 +410,7 @@ def test_a_parent_that_dies_during_the_fork_takes_the_command_with_it() -> None:
     """Killed between the fork and the exec, the launcher leaves nothing that lives on."""
     running = Launched([b"sleep", b"60"], enter="orphan")
     try:
-        assert running.process.wait(timeout=30) == -signal.SIGKILL
+        assert running.process.wait(timeout=120) == -signal.SIGKILL
         assert running.process.stdout is not None
         # The pipe's end is the end of the last process that holds it: the child's own.
         assert running.process.stdout.read() == b""

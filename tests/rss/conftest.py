@@ -27,7 +27,7 @@ def subreaper() -> Iterator[None]:
     yield
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
     try:
-        wait_until("all children to end", reaped_all, patience=5)
+        wait_until("all children to end", reaped_all)
     finally:
         for pid in Proc().children(os.getpid()) or ():
             os.kill(pid, signal.SIGKILL)

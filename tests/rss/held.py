@@ -17,7 +17,7 @@ from sentinel.model.spec import Count, Limits
 from sentinel.rss.enclosure import RssEnclosure
 from tests.victims.running import Victim
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 MIB = 1 << 20
 
 

@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BACKSTOP_SECONDS 10
-#define OVERTIME_SECONDS 60
+#define BACKSTOP_SECONDS 60
+#define OVERTIME_SECONDS 120
 
 static char **words;
 static int word_count;

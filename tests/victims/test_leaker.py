@@ -29,7 +29,7 @@ def argv(*words: str) -> list[str]:
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     """Run the leaker to its end."""
-    return subprocess.run(argv(*words), capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(argv(*words), capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_ends_at_max() -> None:

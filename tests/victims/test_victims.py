@@ -81,7 +81,7 @@ def endings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
         for name, words in ENDING.items()
     }
     try:
-        outputs = {name: process.communicate(timeout=60)[0] for name, process in started.items()}
+        outputs = {name: process.communicate(timeout=120)[0] for name, process in started.items()}
         yield {
             name: (process.returncode, [line.split()[0] for line in outputs[name].splitlines()])
             for name, process in started.items()
@@ -218,7 +218,7 @@ def test_state_is_byte_exact(tmp_path: Path) -> None:
             pass_fds=[kept.fileno()],
             preexec_fn=prepare,
             cwd=tmp_path,
-            timeout=20,
+            timeout=120,
             check=True,
         )
         state = json.loads(result.stdout)
@@ -246,7 +246,7 @@ def test_state_is_byte_exact(tmp_path: Path) -> None:
 def test_refuses_what_has_no_bounds(words: str, status: int, line: str) -> None:
     """A victim that could not keep its bounds does not start."""
     result = subprocess.run(
-        c_victim(*words.split()), capture_output=True, text=True, timeout=20, check=False
+        c_victim(*words.split()), capture_output=True, text=True, timeout=120, check=False
     )
     assert (result.returncode, result.stdout) == (status, "")
     assert result.stderr == f"victim: {line}\n"
