@@ -11,6 +11,7 @@ from sentinel.config.files import load, locations
 from sentinel.config.options import OPTIONS
 from sentinel.config.resolve import Available, Resolved, resolve
 from sentinel.config.sources import Words, gather, is_quiet
+from sentinel.control.claims import free_name
 from sentinel.guard.supervisor import Launch, supervise
 from sentinel.model.errors import SentinelError, UsageFault
 from sentinel.model.outcome import Ledger, Moment, Outcome, Verdict
@@ -21,8 +22,11 @@ from sentinel.report.text import outcome_lines
 from sentinel.selection import allowance, enclose
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import click
 
+    from sentinel.guard.attendant import Attendant
     from sentinel.report.target import Target
 
 _HELP = """\
@@ -124,6 +128,7 @@ def _own_environment() -> tuple[bytes, ...]:
 def _run(resolved: Resolved, *, quiet: bool, verbose: bool) -> Outcome:
     """Place, start and guard the command; a run that cannot be placed has an outcome too."""
     spec, notices = resolved
+    spec = spec._replace(name=free_name(spec.name))
     narrator = Narrator(verbose=verbose)
 
     def hear(spec: RunSpec, moment: Moment, reading: Reading | None) -> None:
@@ -142,7 +147,13 @@ def _run(resolved: Resolved, *, quiet: bool, verbose: bool) -> Outcome:
         for notice in () if quiet else (*notices, *more):
             say(notice)
 
-    return supervise([Launch(spec, enclosure, sweeps)], hear, opening=announce)[0]
+    def attend() -> Sequence[Attendant]:
+        from sentinel.commands.attending import attendants
+
+        return attendants(spec, lambda text: None if quiet else say(f"{spec.name}: {text}"))
+
+    launches = [Launch(spec, enclosure, sweeps)]
+    return supervise(launches, hear, opening=announce, attend=attend)[0]
 
 
 def _unplaced(spec: RunSpec, error: SentinelError) -> Outcome:
