@@ -12,10 +12,26 @@ from sentinel.commands.words import read_words, spelled_out
 from sentinel.model.errors import EXIT_SENTINEL, SentinelError, UsageFault
 
 VERBS = {
+    "completion": "sentinel.commands.completion",
     "doctor": "sentinel.commands.doctor",
+    "events": "sentinel.commands.events",
     "exec": "sentinel.commands.exec",
+    "freeze": "sentinel.commands.freeze",
+    "grace": "sentinel.commands.grace",
+    "kill": "sentinel.commands.kill",
+    "limit": "sentinel.commands.limit",
+    "ls": "sentinel.commands.ls",
+    "reclaim": "sentinel.commands.reclaim",
+    "status": "sentinel.commands.status",
+    "stop": "sentinel.commands.stop",
+    "thaw": "sentinel.commands.thaw",
+    "top": "sentinel.commands.top",
+    "tree": "sentinel.commands.tree",
 }
 """Where the `command` of each verb is. Nothing is imported before it is used."""
+
+COMPLETION = "_SENTINEL_COMPLETE"
+"""Set by the shell functions of `sentinel completion`, whose question is in the environment."""
 
 _OURS = frozenset({"-h", "--help", "--version"})
 
@@ -89,6 +105,10 @@ def _internal(error: Exception) -> str:
 def _dispatch(words: Sequence[str]) -> int:
     """`sentinel VERB ...`, or `sentinel CMD ...` for `sentinel exec CMD ...`."""
     if not words:
+        if COMPLETION in os.environ:
+            from sentinel.commands.group import run
+
+            return run([], VERBS)
         raise UsageFault("no command given", "write: sentinel exec CMD, or see sentinel --help")
     first = words[0]
     if first in VERBS or first in _OURS:
