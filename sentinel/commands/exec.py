@@ -11,8 +11,8 @@ from sentinel.config.files import load, locations
 from sentinel.config.options import OPTIONS
 from sentinel.config.resolve import Available, Resolved, resolve
 from sentinel.config.sources import Words, gather, is_quiet
-from sentinel.control.claims import free_name
-from sentinel.guard.supervisor import Launch, supervise
+from sentinel.control.claims import free_name, release_unused
+from sentinel.guard.supervisor import ATTEND_AFTER, Launch, supervise
 from sentinel.model.errors import SentinelError, UsageFault
 from sentinel.model.outcome import Ledger, Moment, Outcome, Verdict
 from sentinel.model.snapshot import Reading
@@ -139,6 +139,7 @@ def _run(resolved: Resolved, *, quiet: bool, verbose: bool) -> Outcome:
     try:
         enclosure, sweeps, more = enclose(spec)
     except SentinelError as error:
+        release_unused()
         return _unplaced(spec, error)
     if verbose:
         notices = (resolved_line(spec, enclosure.backend), *notices)
@@ -153,7 +154,12 @@ def _run(resolved: Resolved, *, quiet: bool, verbose: bool) -> Outcome:
         return attendants(spec, lambda text: None if quiet else say(f"{spec.name}: {text}"))
 
     launches = [Launch(spec, enclosure, sweeps)]
-    return supervise(launches, hear, opening=announce, attend=attend)[0]
+    # Whose numbers are collected is counted however short its life was.
+    after = ATTEND_AFTER if spec.observation.metrics is None else 0.0
+    try:
+        return supervise(launches, hear, opening=announce, attend=attend, attend_after=after)[0]
+    finally:
+        release_unused()
 
 
 def _unplaced(spec: RunSpec, error: SentinelError) -> Outcome:

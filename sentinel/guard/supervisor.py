@@ -24,6 +24,8 @@ __all__ = ["Launch", "end_by", "supervise"]
 OBSERVER_LOST = "observer lost"
 """The moment that tells of an attendant who failed."""
 
+ATTEND_AFTER = 0.02
+"""Seconds that runs go on unattended: who ends sooner does not wait for imports at its end."""
 SWEEP_DEADLINE = 1.0
 """Seconds that the end of the last run may be delayed by the clearing of dead runs."""
 
@@ -34,6 +36,7 @@ def supervise(
     *,
     opening: Callable[[], None] = lambda: None,
     attend: Attend = tuple,
+    attend_after: float = ATTEND_AFTER,
     final: bool = True,
 ) -> list[Outcome]:
     """Start every launch and guard it to its end; outcomes in the order of `launches`.
@@ -41,10 +44,12 @@ def supervise(
     Must run in the main thread of a single-threaded process: it forks, takes over the signals
     and reaps every child. A run that cannot start gets the verdict failed-to-start. `opening`
     is called before anything starts, when no terminal can stop this process any more for what
-    it writes (stty tostop). `attend` makes those who observe and steer the runs. `final`: the
-    process will only report and end, so the signals stay blocked.
+    it writes (stty tostop). `attend` makes those who observe and steer the runs, when
+    they have gone on for `attend_after` seconds. `final`: the process will only report and end,
+    so the signals stay blocked.
     """
-    return _Supervisor(listener, attend, final=final).run(launches, opening)
+    supervisor = _Supervisor(listener, attend, final=final)
+    return supervisor.run(launches, opening, attend_after)
 
 
 class _Supervisor:
@@ -57,18 +62,21 @@ class _Supervisor:
         self._loop = Loop()
         self._desk = SignalDesk()
         self._attendance = Attendance(self._loop, self._lost)
+        self._attend_at: float | None = None
         self._guardians: list[Guardian] = []
         self._runs: dict[Guardian, GuardedRun] = {}
         self._sweeps: list[Sweep] = []
 
-    def run(self, launches: Sequence[Launch], opening: Callable[[], None]) -> list[Outcome]:
+    def run(
+        self, launches: Sequence[Launch], opening: Callable[[], None], attend_after: float
+    ) -> list[Outcome]:
         """Start, guard, sweep, count."""
         self._loop.watch(self._desk.fd, self._desk)
         try:
             opening()
             outcomes = [self._start(launch) for launch in launches]
             prefer_this_process()
-            self._attendance.begin(self._attend, list(self._runs.values()))
+            self._attend_at = self._loop.now() + attend_after
             stay_in_memory()
             while not all(guardian.done for guardian in self._guardians):
                 self._turn()
@@ -130,7 +138,7 @@ class _Supervisor:
     def _turn(self) -> None:
         """Wait once; take signals, children, and everything that is ready or due."""
         deadlines = [guardian.deadline() for guardian in self._guardians]
-        deadlines.append(self._attendance.deadline())
+        deadlines += [self._attendance.deadline(), self._attend_at]
         ready = self._loop.wait(min((at for at in deadlines if at is not None), default=None))
         now = self._loop.now()
         if self._desk in ready:
@@ -138,6 +146,10 @@ class _Supervisor:
             self._take_children()
         for guardian in self._guardians:
             self._turn_guardian(guardian, now, ready)
+        waits = self._attend_at is not None and self._attend_at <= now
+        if waits and not all(guardian.done for guardian in self._guardians):
+            self._attend_at = None
+            self._attendance.begin(self._attend, list(self._runs.values()))
         self._attendance.turn(now, ready)
         for sweep in self._sweeps:
             if sweep in ready:

@@ -60,7 +60,12 @@ class Stage:
         return self, (), self.notices
 
     def supervise(
-        self, launches: Sequence[Launch], listener: Listener, *, opening: Callable[[], None]
+        self,
+        launches: Sequence[Launch],
+        listener: Listener,
+        *,
+        opening: Callable[[], None],
+        **_: Any,
     ) -> list[Outcome]:
         """Cross the limit and end."""
         opening()
