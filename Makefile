@@ -116,6 +116,10 @@ bench: venv ## Measure ratios against named baselines (see benchmarks/README.md)
 diagram: venv ## Draw the docs' diagrams again from the code's own tables
 	@$(BIN)/python -m docs.diagram
 
+.PHONY: dashboards
+dashboards: venv ## Write Grafana's dashboards again from their one source
+	@$(BIN)/python -m grafana.generate
+
 .PHONY: lock
 lock: venv ## Pin the newest versions of all dependencies, with hashes
 	@for set in build runtime dev; do \

@@ -107,7 +107,7 @@ def test_a_rhythm_of_days_is_no_ratchet_from_the_second_day_on(tmp_path: Path) -
     """What rises as it did yesterday is not told again; on the first day nobody can know."""
     shape = Shape("daily", 3 * DAY, shapes.daily, limit=400.0, step=4)
     fired = 'count(count_over_time(ALERTS{class="leak",alertstate="firing"}[1d]))'
-    asked = [
+    asked: list[dict[str, Any]] = [
         {"expr": fired, "eval_time": "1d", "exp_samples": [{"labels": "{}", "value": 1}]},
         {"expr": fired, "eval_time": "2d", "exp_samples": []},
         {"expr": fired, "eval_time": "3d", "exp_samples": []},

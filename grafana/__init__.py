@@ -1,0 +1,1 @@
+"""The dashboards, generated: `make dashboards` writes grafana/dashboards/ from this package."""
