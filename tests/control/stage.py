@@ -23,6 +23,7 @@ from sentinel.model.spec import Limits, Observation, StopPlan
 from sentinel.model.status import Actions, Pressure, RunStatus, Tally
 
 MIB = 1 << 20
+ANYBODY_OF_OURS = Observation()
 PATIENCE = 60.0
 """Seconds after which a test gives up."""
 
@@ -64,27 +65,34 @@ class FakeRun:
 
     @property
     def name(self) -> str:
+        """How it is called."""
         return self.status_now.name
 
     @property
     def pid(self) -> int:
+        """The main process."""
         return self.status_now.pid
 
     def status(self, now: float) -> RunStatus:
+        """What the test says it is like."""
         assert now > 0
         self.looks += 1
         return self.status_now
 
     def actions(self) -> Actions:
+        """A few."""
         return Actions({"lift": 1, "sigterm": 2}, (0.03,), (1.5,))
 
     def members(self) -> tuple[int, ...]:
+        """Who the test says is in it."""
         return self.pids
 
     def timeline(self) -> tuple[Moment, ...]:
+        """Nothing happened."""
         return ()
 
     def request(self, request: Request, asker: str, now: float) -> Reply:
+        """Remember it, and answer what the test says."""
         assert now > 0
         self.requests.append((request, asker))
         return self.reply
@@ -106,7 +114,7 @@ class Stage:
     """One guard's server, and those who talk to it."""
 
     def __init__(
-        self, directory: str, *names: str, observation: Observation = Observation()
+        self, directory: str, *names: str, observation: Observation = ANYBODY_OF_OURS
     ) -> None:
         self.directory = directory
         self.common = os.path.join(directory, "common.socket")
