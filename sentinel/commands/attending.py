@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 
 from sentinel.guard.attendant import Attendant
-from sentinel.model.spec import RunSpec
+from sentinel.guard.supervisor import ATTEND_AFTER
+from sentinel.model.spec import Observation, RunSpec
 from sentinel.model.status import Actions, RunStatus
 
+# -P: a directory called sentinel where the command happens to run is not what is meant.
+_EXPORTER = (sys.executable, "-P", "-m", "sentinel.commands.exporter")
 
-def attendants(spec: RunSpec, hear: Callable[[str], None]) -> Sequence[Attendant]:
-    """Everybody who attends the run `spec`; `hear` tells its user one line."""
-    from sentinel.control.server import ControlServer, Settings
 
-    return [ControlServer(Settings(spec.observation), hear, _exposition)]
+def attendants(
+    spec: RunSpec, hear: Callable[[str], None], spare: Callable[[int], None] | None = None
+) -> Sequence[Attendant]:
+    """Everybody who attends the run `spec`; `hear` tells its user one line.
+
+    `spare` leaves a process of Sentinel's own out of the run, where that is known by descent.
+    """
+
+    def control() -> Attendant:
+        from sentinel.control.server import ControlServer, Settings
+
+        return ControlServer(Settings(spec.observation), hear, _exposition)
+
+    if spec.observation.metrics is None:
+        return [control()]
+    # Whose numbers are collected is counted however short its life was; the socket can wait.
+    from sentinel.guard.later import Later
+
+    return [_metrics(spec.observation, hear, spare), Later(control, ATTEND_AFTER)]
+
+
+def _metrics(
+    wanted: Observation, hear: Callable[[str], None], spare: Callable[[int], None] | None
+) -> Attendant:
+    from sentinel.metrics.attendant import Exporters, MetricsAttendant
+    from sentinel.metrics.wish import Wish
+
+    wish = Wish(wanted.metrics or 0, wanted.metrics_address, wanted.metrics_linger)
+    return MetricsAttendant(wish, Exporters(_EXPORTER, spare), hear)
 
 
 def _exposition(status: RunStatus, actions: Actions) -> str:

@@ -151,7 +151,11 @@ def _run(resolved: Resolved, *, quiet: bool, verbose: bool) -> Outcome:
     def attend() -> Sequence[Attendant]:
         from sentinel.commands.attending import attendants
 
-        return attendants(spec, lambda text: None if quiet else say(f"{spec.name}: {text}"))
+        def tell(text: str) -> None:
+            if not quiet:
+                say(f"{spec.name}: {text}")
+
+        return attendants(spec, tell, getattr(enclosure, "spare", None))
 
     launches = [Launch(spec, enclosure, sweeps)]
     # Whose numbers are collected is counted however short its life was.

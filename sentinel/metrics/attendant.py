@@ -14,7 +14,7 @@ from sentinel.linux.clock import wall
 from sentinel.linux.loop import Loop
 from sentinel.linux.runtime import Place
 from sentinel.metrics.lastword import LastWord, Plain, hand_over
-from sentinel.metrics.seat import Wish, knock, take_seat
+from sentinel.metrics.wish import Wish
 from sentinel.model.errors import SentinelError
 from sentinel.model.events import Happening
 from sentinel.model.outcome import Moment, Outcome
@@ -45,6 +45,7 @@ class Exporters:
     def start(self, wish: Wish, places: Sequence[Place]) -> bool:
         """Start one; False when somebody sits there already. Raises SentinelError, OSError."""
         from sentinel.linux.daemon import start_daemon
+        from sentinel.metrics.seat import take_seat
 
         seat = take_seat(wish, places)
         if seat is None:
@@ -124,6 +125,8 @@ class MetricsAttendant:
                 f"the exporter for port {self._wish.port} ended {self._failures} times at once",
                 "see why: sentinel metrics",
             )
+        from sentinel.metrics.seat import knock
+
         connection = knock(self._wish, self._places)
         if connection is None and self._exporters.start(self._wish, self._places):
             connection = knock(self._wish, self._places)

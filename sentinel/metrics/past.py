@@ -29,7 +29,7 @@ from sentinel.metrics.lastword import SPOOL, LastWord
 from sentinel.model.status import Actions
 
 STATE = "metrics-past.json"
-MOST_NAMES = 200
+MOST_NAMES = 100
 """Names remembered; those that ended longest ago are forgotten first."""
 MOST_IDS = 64
 """Runs of one name that are known to be counted, against a word that is read twice."""

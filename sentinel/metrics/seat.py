@@ -17,6 +17,7 @@ from typing import NamedTuple
 from sentinel.linux.listening import connect_unix, listen_tcp, listen_unix
 from sentinel.linux.locks import try_lock
 from sentinel.linux.runtime import Place, RuntimeDirectory, open_runtime_directory
+from sentinel.metrics.wish import Wish
 from sentinel.model.errors import SentinelError
 
 _ATTEMPTS = 10
@@ -34,14 +35,6 @@ class Seat(NamedTuple):
         """Close our copies of the descriptors."""
         for fd in (self.lock, self.listener, self.door):
             os.close(fd)
-
-
-class Wish(NamedTuple):
-    """Where metrics are to be served, and for how many seconds after the last run."""
-
-    port: int
-    address: str = "127.0.0.1"
-    linger: float = 15.0
 
 
 def knock(wish: Wish, places: Sequence[Place] = ()) -> int | None:
