@@ -25,7 +25,7 @@ ROOMS: Mapping[str, AbstractSet[str]] = {
     "config": {"model"},
     "control": {"model", "linux"},
     "metrics": {"model", "linux"},
-    "dashboard": {"model", "control"},
+    "dashboard": {"model", "control", "linux", "report"},
     "cgroup": {"model", "enclosure", "linux", "policy"},
     "rss": {"model", "enclosure", "linux", "policy"},
     "selection": {"model", "enclosure", "linux", "cgroup", "rss"},
@@ -44,6 +44,7 @@ OWNERS: Mapping[str, AbstractSet[str]] = {
     "prometheus_client": {"metrics"},
     "psutil": {"rss"},
     "pyroute2": {"linux", "rss"},
+    "pyte": {"dashboard"},
     "rich": {"dashboard"},
 }
 """Heavy libraries and the rooms that may import them when their module is loaded."""
