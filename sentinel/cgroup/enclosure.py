@@ -93,7 +93,7 @@ class CgroupEnclosure:
             self._blind = True
             self._listen()
             return Look((Event(Happening.DEGRADED, None, "the leaf's memory cannot be read"),))
-        finding = self._trigger.observe(reading, fresh=fresh)
+        finding = self._trigger.observe(self._on_its_way(reading), fresh=fresh)
         complaint = self._obey(finding, now)
         again = None if finding.again is None else now + finding.again
         if wall_again is not None:
@@ -112,6 +112,14 @@ class CgroupEnclosure:
         if complaint:
             return Look((Event(Happening.DEGRADED, reading, complaint),), again)
         return Look(again=again)
+
+    def _on_its_way(self, reading: Reading) -> Reading:
+        """`reading` without what is over a wire that still comes down to it: only U is judged."""
+        if not self._press.lowers:
+            return reading
+        most = self._limits.soft
+        non_file = None if reading.non_file is None else min(reading.non_file, most)
+        return reading._replace(current=min(reading.current, most), non_file=non_file)
 
     def _obey(self, finding: Finding, now: float) -> str:
         """Follow the trigger's wish for the wire, and sleep through events while it polls.

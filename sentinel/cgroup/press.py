@@ -22,6 +22,8 @@ FIRST_BITE = 4 << 20
 LARGEST_BITE = 256 << 20
 QUICK, SLOW = 0.001, 0.004
 """Seconds that a bite may take before the next one is smaller, or larger."""
+STALLED = 5.0
+"""Seconds without any giving way after which what is left counts as not reclaimable."""
 PAUSE = 0.005
 LONGEST_PAUSE = 0.2
 """Seconds between bites: while nothing gives way (pages under writeback), ever longer."""
@@ -39,6 +41,12 @@ class Press:
         self._freed = 0
         self._bite = FIRST_BITE
         self._pause = PAUSE
+        self._gave_way = 0.0
+
+    @property
+    def lowers(self) -> bool:
+        """Whether memory is on its way down to the wire, and giving way."""
+        return self._target is not None and self._clock() - self._gave_way < STALLED
 
     @property
     def busy(self) -> bool:
@@ -52,6 +60,7 @@ class Press:
             self._cgroup.write(files.MEMORY_HIGH, files.format_limit(target))
         else:
             self._target, self._pause = target, PAUSE
+            self._gave_way = self._clock()
 
     def lift(self) -> None:
         """Take the wire away."""
@@ -110,6 +119,8 @@ class Press:
             elif took > SLOW:
                 self._bite = max(self._bite // 2, SMALLEST_BITE)
             gave_way = self._current() < before
+            if gave_way:
+                self._gave_way = self._clock()
             self._pause = PAUSE if gave_way else min(self._pause * 2, LONGEST_PAUSE)
 
     def _current(self) -> int:

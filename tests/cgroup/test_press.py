@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from sentinel.cgroup.press import FIRST_BITE, LONGEST_PAUSE, PAUSE, SLOW, Press
+from sentinel.cgroup.press import FIRST_BITE, LONGEST_PAUSE, PAUSE, SLOW, STALLED, Press
 from sentinel.cgroup.tree import Cgroup
 from sentinel.model.errors import KernelFileError
 
@@ -112,6 +112,27 @@ def test_what_does_not_give_way_is_pressed_ever_more_rarely() -> None:
     leaf.fixed = 0
     run(press)
     assert leaf.current <= 50 * MIB
+
+
+def test_memory_is_on_its_way_down_while_it_gives_way() -> None:
+    """After five seconds in which nothing did, it is not: what is left is there to stay."""
+    leaf = Leaf(100 * MIB)
+    press = press_on(leaf)
+    assert not press.lowers
+    press.arm(50 * MIB)
+    assert press.lowers
+    press.turn()
+    leaf.fixed = leaf.current
+    leaf.now += STALLED - 0.1
+    press.turn()
+    assert press.lowers
+    leaf.now += 0.2
+    assert not press.lowers
+    leaf.fixed = 0
+    press.turn()
+    assert press.lowers
+    run(press)
+    assert not press.lowers
 
 
 def test_lifting_ends_the_lowering() -> None:
