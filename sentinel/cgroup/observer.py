@@ -83,6 +83,12 @@ class Observer:
         """Join the crew: the cgroup cannot be chosen."""
         self._crew.enter()
 
+    def spare(self, pid: int) -> None:
+        """Leave `pid`, a process of Sentinel's own, alone when the run is ended."""
+        spare: Callable[[int], None] | None = getattr(self._crew, "spare", None)
+        if spare is not None:
+            spare(pid)
+
     def adopt(self, main: Process, waiter: Waiter, now: float) -> None:
         """Begin to sample; the crew's first wake-up is ours."""
         self._crew.adopt(main, OnBehalf(waiter, self), now)

@@ -21,6 +21,7 @@ VERBS = {
     "kill": "sentinel.commands.kill",
     "limit": "sentinel.commands.limit",
     "ls": "sentinel.commands.ls",
+    "metrics": "sentinel.commands.metrics",
     "reclaim": "sentinel.commands.reclaim",
     "status": "sentinel.commands.status",
     "stop": "sentinel.commands.stop",
