@@ -44,6 +44,7 @@ as SENTINEL_LIMIT and so on, or in $XDG_CONFIG_HOME/sentinel/config.toml.
 def command() -> click.Command:
     """The verb for click, made from the table of options."""
     import click
+    from click.shell_completion import CompletionItem
 
     options: list[click.Parameter] = [
         click.Option(
@@ -54,7 +55,13 @@ def command() -> click.Command:
         )
         for option in OPTIONS
     ]
-    argv = click.Argument(["argv"], metavar="CMD [ARG]...", nargs=-1, type=click.UNPROCESSED)
+    argv = click.Argument(
+        ["argv"],
+        metavar="CMD [ARG]...",
+        nargs=-1,
+        type=click.UNPROCESSED,
+        shell_complete=lambda *_: [CompletionItem("", type="file")],
+    )
     return click.Command(
         "exec",
         params=[*options, argv],
@@ -92,6 +99,10 @@ def execute(given: Given) -> int:
     quiet = is_quiet(given.flags, os.environ)
     words = gather(given.values, os.environ, map(load, locations(os.environ)))
     resolved = _resolve(given, words)
+    if resolved.spec.observation.dashboard:
+        from sentinel.commands.dashboarded import execute as execute_dashboarded
+
+        return execute_dashboarded(given)
     target = _target(words["json"].text) if "json" in words else None
     outcome = _run(resolved, quiet=quiet, verbose="verbose" in given.flags)
     _tell(outcome, resolved.spec, quiet=quiet)

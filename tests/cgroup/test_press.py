@@ -114,25 +114,30 @@ def test_what_does_not_give_way_is_pressed_ever_more_rarely() -> None:
     assert leaf.current <= 50 * MIB
 
 
+def lowers(press: Press) -> bool:
+    """What it says at this moment."""
+    return press.lowers
+
+
 def test_memory_is_on_its_way_down_while_it_gives_way() -> None:
     """After five seconds in which nothing did, it is not: what is left is there to stay."""
     leaf = Leaf(100 * MIB)
     press = press_on(leaf)
-    assert not press.lowers
+    assert not lowers(press)
     press.arm(50 * MIB)
-    assert press.lowers
+    assert lowers(press)
     press.turn()
     leaf.fixed = leaf.current
     leaf.now += STALLED - 0.1
     press.turn()
-    assert press.lowers
+    assert lowers(press)
     leaf.now += 0.2
-    assert not press.lowers
+    assert not lowers(press)
     leaf.fixed = 0
     press.turn()
-    assert press.lowers
+    assert lowers(press)
     run(press)
-    assert not press.lowers
+    assert not lowers(press)
 
 
 def test_lifting_ends_the_lowering() -> None:
