@@ -60,7 +60,7 @@ def command() -> click.Command:
         metavar="CMD [ARG]...",
         nargs=-1,
         type=click.UNPROCESSED,
-        shell_complete=lambda *_: [CompletionItem("", type="file")],
+        shell_complete=lambda *given: [CompletionItem(given[-1], type="file")],
     )
     return click.Command(
         "exec",
