@@ -49,6 +49,8 @@ class Of(Enum):
     """What a target is about."""
 
     RATIO = "ratio"
+    MEDIANS = "medians"
+    """The ratio of the two medians: round by round it means nothing where values come near 0."""
     MEDIAN = "median"
     WORST = "worst"
     EVERY = "every"
@@ -97,6 +99,9 @@ class Line(NamedTuple):
             ratio = self.ratio()
             return None if ratio is None else ratio.median <= most
         measured = self.subject.spread()
+        if of is Of.MEDIANS:
+            theirs = 0.0 if self.baseline is None else self.baseline.spread().median
+            return measured.median <= most * theirs if theirs > 0 else None
         return (measured.median if of is Of.MEDIAN else measured.most) <= most
 
 

@@ -76,11 +76,13 @@ class Run:
         options: Sequence[str],
         command: Sequence[str],
         stdin: int = subprocess.DEVNULL,
+        within: Sequence[str] = (),
     ) -> None:
-        """Start it. Its output goes to files: nobody has to read for it to go on."""
+        """Start it, behind the words of `within`. Its output goes to files: nobody has to read."""
         self._directory = tempfile.TemporaryDirectory(prefix="sentinel-bench-")
         self._document = os.path.join(self._directory.name, "outcome")
-        words = sentinel_words(backend, ["--json", self._document, *options], command)
+        options = ["--json", self._document, *options]
+        words = [*within, *sentinel_words(backend, options, command)]
         with open(self._path("out"), "wb") as out, open(self._path("err"), "wb") as err:
             self.process = subprocess.Popen(words, stdin=stdin, stdout=out, stderr=err)
         self.pid = self.process.pid

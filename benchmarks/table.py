@@ -64,6 +64,8 @@ def target_text(target: Target | None, unit: Unit) -> str:
         return "always"
     if target.of is Of.RATIO:
         return f"ratio at most {number(target.most)}"
+    if target.of is Of.MEDIANS:
+        return f"median at most {number(target.most)} of theirs"
     bound = quantity(Spread(target.most, target.most, target.most), unit)
     return f"{'median' if target.of is Of.MEDIAN else 'never over'} {bound}"
 

@@ -9,6 +9,7 @@ from benchmarks.rows import (
     fallback,
     idle,
     launch,
+    observing,
     reaction,
     slowdown,
     streaming,
@@ -23,4 +24,5 @@ ROWS: tuple[Row, ...] = (
     streaming.ROW,
     slowdown.ROW,
     *fallback.ROWS,
+    observing.ROW,
 )

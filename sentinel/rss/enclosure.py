@@ -176,14 +176,18 @@ class RssEnclosure:
         """There is no wire: sampling never brakes."""
 
     def ask(self, signal: int, *, main_only: bool) -> int:
-        """Signal the main process first, then whoever else was not asked yet, newcomers too."""
+        """Signal the main process first, then whoever else was not asked yet, newcomers too.
+
+        Those known come before any walk: while it goes on they would grow.
+        """
         asked = 0
-        for _ in range(MOST_ASKING):
-            self._family.walk()
+        for turn in range(1 + MOST_ASKING):
+            if turn:
+                self._family.walk()
             fresh = [member for member in self._family.alive() if not member.asked]
             if main_only and self._main is not None:
                 fresh = [member for member in fresh if member.identity.pid == self._main.pid]
-            if not fresh:
+            if turn and not fresh:
                 break
             for member in fresh:
                 member.asked = True

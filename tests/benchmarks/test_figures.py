@@ -50,6 +50,8 @@ def test_some_lines_have_no_ratio(line: Line) -> None:
         (None, None),
         (Target(Of.RATIO, 2.0), True),
         (Target(Of.RATIO, 1.9), False),
+        (Target(Of.MEDIANS, 1.4), True),
+        (Target(Of.MEDIANS, 1.3), False),
         (Target(Of.MEDIAN, 4.0), True),
         (Target(Of.MEDIAN, 3.9), False),
         (Target(Of.WORST, 9.0), True),
@@ -74,6 +76,15 @@ def test_a_target_without_values_is_neither_met_nor_missed() -> None:
     assert line.met() is None
     ratio = Line("x", Unit.SECONDS, OURS, Series("other", ()), Target(Of.RATIO, 1.0))
     assert ratio.met() is None
+
+
+def test_medians_compare_what_comes_near_nothing() -> None:
+    """A value below 0 has no ratio to be judged by; over a median of nothing nobody can tell."""
+    target = Target(Of.MEDIANS, 0.5)
+    ours, theirs = Series("Sentinel", (-0.1, 0.1, 0.2)), Series("other", (0.0, 0.4, 0.3))
+    assert Line("x", Unit.FRACTION, ours, theirs, target).met() is True
+    assert Line("x", Unit.FRACTION, theirs, ours, target).met() is False
+    assert Line("x", Unit.FRACTION, ours, Series("other", (0.0,)), target).met() is None
 
 
 def test_what_was_measured_survives_a_file() -> None:

@@ -94,11 +94,14 @@ def test_contestants_take_turns() -> None:
         ),
         (
             Site("6.1", ("cgroup",), ""),
-            {"launch", "reaction", "checkpoint", "emptying", "idle", "slowdown"},
+            {"launch", "reaction", "checkpoint", "emptying", "idle", "slowdown", "observing"},
         ),
         (
             Site("6.12", ("cgroup",), ""),
-            {"launch", "reaction", "checkpoint", "emptying", "idle", "streaming", "slowdown"},
+            {
+                *("launch", "reaction", "checkpoint", "emptying", "idle", "streaming"),
+                *("slowdown", "observing"),
+            },
         ),
     ],
     ids=lambda value: value.name if isinstance(value, Site) else "",

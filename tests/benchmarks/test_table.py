@@ -69,6 +69,13 @@ def test_a_missed_target_is_seen() -> None:
             Line("over", Unit.FRACTION, Series("Sentinel", (0.02, 0.04)), Series("loop", (0.2,))),
             ("over", "3.00 % [2.00, 4.00]", "loop", "20.0 %", "0.15", "2/1", ""),
         ),
+        (
+            Line(
+                *("half", Unit.COUNT, Series("Sentinel", (1,)), Series("loop", (4,))),
+                Target(Of.MEDIANS, 0.5),
+            ),
+            ("half", "1", "loop", "4", "0.25", "1", "median at most 0.5 of theirs: met"),
+        ),
     ],
     ids=lambda value: value.what if isinstance(value, Line) else "",
 )

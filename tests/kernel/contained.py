@@ -16,17 +16,21 @@ def sentinel(*words: str) -> str:
     return shlex.join([SENTINEL, "exec", "--backend", "cgroup", *words])
 
 
-def contained(cgroup: str, script: str, *, options: str = "rw") -> subprocess.Popen[str]:
-    """Start `script` in a shell whose cgroup namespace has `cgroup` for its root.
+def within(cgroup: str, *, options: str = "rw") -> list[str]:
+    """What to put before a command so that it runs in a namespace whose root is `cgroup`.
 
     The tree that it sees is mounted with `options`, as a container engine does it; without any
-    it keeps the view from outside.
+    it keeps the view from outside. No process of it stays between the caller and the command.
     """
     mount = _MOUNT.format(options) if options else ""
-    inside = f"{mount}exec {shlex.join(['sh', '-c', script])}"
-    unshare = shlex.join(["unshare", "--cgroup", "--mount", "sh", "-c", inside])
+    inside = ["unshare", "--cgroup", "--mount", "sh", "-c", f'{mount}exec "$@"', "sh"]
+    return ["sh", "-c", f'echo 0 > {cgroup}/cgroup.procs; exec "$@"', "sh", *inside]
+
+
+def contained(cgroup: str, script: str, *, options: str = "rw") -> subprocess.Popen[str]:
+    """Start `script` in a shell whose cgroup namespace has `cgroup` for its root."""
     return subprocess.Popen(
-        ["sh", "-c", f"echo 0 > {cgroup}/cgroup.procs; exec {unshare}"],
+        [*within(cgroup, options=options), "sh", "-c", script],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
