@@ -99,7 +99,7 @@ class Session:
         """Send the answer, then close."""
         self._out += text.encode(errors="backslashreplace")
         self.phase = Phase.ANSWERING
-        self.work = None
+        self._leave_work()
         self.touched = now
         self.flush(now)
 
@@ -155,6 +155,9 @@ class Session:
             self._board.forget(self._stream.fd)
             self._stream.close()
             self._out = b""
+        self._leave_work()
+
+    def _leave_work(self) -> None:
         if self.work is not None:
             self.work.close()
             self.work = None

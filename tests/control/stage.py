@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Self
 
 from sentinel.control.server import ControlServer, Settings
 from sentinel.linux.loop import Loop
@@ -114,16 +115,24 @@ class Stage:
     """One guard's server, and those who talk to it."""
 
     def __init__(
-        self, directory: str, *names: str, observation: Observation = ANYBODY_OF_OURS
+        self,
+        directory: str,
+        *names: str,
+        observation: Observation = ANYBODY_OF_OURS,
+        common: str = "",
     ) -> None:
         self.directory = directory
-        self.common = os.path.join(directory, "common.socket")
+        self.common = common or os.path.join(directory, "common.socket")
         self.runs = [FakeRun(name) for name in names or ("worker",)]
         self.heard: list[str] = []
         self.loop = Loop()
         settings = Settings(observation, self.common, (place(directory),))
-        self.server = ControlServer(settings, self.heard.append, lambda *_: "metrics\n")
+        self.server = ControlServer(settings, self.hear, lambda *_: "metrics\n")
         self.server.begin(self.loop, self.runs, self.loop.now())
+
+    def hear(self, text: str) -> None:
+        """What the user of the run is told."""
+        self.heard.append(text)
 
     @property
     def run(self) -> FakeRun:
@@ -179,6 +188,14 @@ class Stage:
 
         self.until("the end of the answer", ended)
         return b"".join(parts)
+
+    def __enter__(self) -> Self:
+        """Begun already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
 
     def close(self) -> None:
         """End of the guard."""
