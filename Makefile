@@ -79,7 +79,7 @@ test: venv ## Everything: check, native, kernel
 
 # What the tests need beyond Python: a compiler for the small C programs that they guard,
 # and virtual machines where this machine has no cgroup v2 to give.
-LAB_PACKAGES := busybox-static e2fsprogs gcc libc6-dev qemu-system-x86 user-mode-linux
+LAB_PACKAGES := busybox-static e2fsprogs fish gcc libc6-dev man-db qemu-system-x86 user-mode-linux zsh
 APT_INSTALL  := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .PHONY: lab-deps

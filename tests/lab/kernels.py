@@ -32,6 +32,9 @@ PACKAGES = {
     VIRTIOFSD: "qemu-system-x86",
     "/usr/bin/cc": "gcc",
     "/usr/include/stdlib.h": "libc6-dev",
+    "/usr/bin/fish": "fish",
+    "/usr/bin/man": "man-db",
+    "/usr/bin/zsh": "zsh",
 }
 """Each file that the tests need beyond Python, and the Debian package that brings it."""
 
@@ -40,6 +43,9 @@ MEMORY = "2048M"
 
 COMPILER = ("/usr/bin/cc", "/usr/include/stdlib.h")
 """What the small C programs of the tests are made with, on any kernel."""
+
+READERS = ("/usr/bin/fish", "/usr/bin/man", "/usr/bin/zsh")
+"""The programs that read what Sentinel writes for them: completions and the manual page."""
 
 HOME = os.path.join(STATE, "kernels")
 """Where downloaded kernels are unpacked, each in a directory named after its package."""
@@ -73,7 +79,7 @@ KERNELS = {
 
 def missing_packages(kernels: Iterable[Kernel]) -> list[str]:
     """Return the Debian packages that tests on `kernels` need and this machine has not, sorted."""
-    needed = {path for kernel in kernels for path in kernel.programs} | set(COMPILER)
+    needed = {path for kernel in kernels for path in kernel.programs} | {*COMPILER, *READERS}
     return sorted({PACKAGES[path] for path in needed if not os.path.exists(path)})
 
 
