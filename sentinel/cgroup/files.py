@@ -39,6 +39,7 @@ composition = memorystat.composition
 non_file = memorystat.non_file
 parse_flat_keyed = memorystat.parse_flat_keyed
 parse_memory_stat = memorystat.parse_memory_stat
+swapped_out = memorystat.swapped_out
 working_set = memorystat.working_set
 
 UNLIMITED = "max"

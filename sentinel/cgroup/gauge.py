@@ -20,7 +20,8 @@ class Gauge:
         self._swaps = limits.swap > 0
         self._near = int(limits.soft * NEAR)
         self.swap = 0
-        """Bytes in swap at the last reading; not read, and so 0, where none is allowed."""
+        """Bytes that are only in swap, at the last reading; 0 where the limits allow none, since
+        it is not read."""
         self.firm = 0
         """Bytes that no list, but the counters of their kinds say reclaim cannot free; MADV_FREE
         pages among them."""
@@ -45,10 +46,10 @@ class Gauge:
             return None
         current = int(current_text)
         stat = files.parse_memory_stat(stat_text)
-        if self._swaps:
-            self.swap = int(cgroup.read(files.MEMORY_SWAP_CURRENT) or 0)
+        swap = int(cgroup.read(files.MEMORY_SWAP_CURRENT) or 0) if self._swaps else 0
+        self.swap = files.swapped_out(stat, swap)
         self.firm = stat.anon + stat.shmem + stat.kernel - stat.slab_reclaimable + stat.sock
-        working_set = files.working_set(current, stat, self.swap)
+        working_set = files.working_set(current, stat, swap)
         self.largest_working_set = max(self.largest_working_set or 0, working_set)
         self.last = Reading(
             at=now,

@@ -35,6 +35,7 @@ class MemoryStat(NamedTuple):
     inactive_file: int
     unevictable: int
     slab_reclaimable: int
+    swapcached: int
 
 
 def parse_memory_stat(text: str) -> MemoryStat:
@@ -52,6 +53,14 @@ def parse_memory_stat(text: str) -> MemoryStat:
 
 def _count(word: str) -> int:
     return int(word) if word.isascii() and word.isdigit() else 0
+
+
+def swapped_out(stat: MemoryStat, swap: int) -> int:
+    """Bytes of `swap` (memory.swap.current) that are not in memory as well.
+
+    The swap cache is charged to both (`swapcached`, Linux 5.12).
+    """
+    return max(0, swap - stat.swapcached)
 
 
 def working_set(current: int, stat: MemoryStat, swap: int) -> int:
@@ -72,7 +81,7 @@ def working_set(current: int, stat: MemoryStat, swap: int) -> int:
         - stat.slab_reclaimable
         + stat.sock
     )
-    return max(0, min(not_reclaimable, anonymous_lists)) + swap
+    return max(0, min(not_reclaimable, anonymous_lists)) + swapped_out(stat, swap)
 
 
 def non_file(current: int, stat: MemoryStat) -> int:

@@ -57,6 +57,7 @@ PARSED_6_1 = MemoryStat(
     inactive_file=221184,
     unevictable=12288,
     slab_reclaimable=18000,
+    swapcached=0,
 )
 
 
@@ -192,6 +193,9 @@ def test_difference_leaves_out_what_did_not_move() -> None:
         (MIB, {"active_file": 3 * MIB}, 0, 0),
         # Swapped-out memory is used memory.
         (32 * MIB, {"inactive_anon": 32 * MIB}, 5 * MIB, 37 * MIB),
+        # The swap cache is in both: counted once.
+        (32 * MIB, {"inactive_anon": 32 * MIB, "swapcached": 3 * MIB}, 5 * MIB, 34 * MIB),
+        (32 * MIB, {"inactive_anon": 32 * MIB, "swapcached": 7 * MIB}, 5 * MIB, 32 * MIB),
     ],
 )
 def test_the_working_set(current: int, keys: dict[str, int], swap: int, expected: int) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from sentinel.cgroup.observer import Observer, observed
+from sentinel.cgroup import container
+from sentinel.cgroup.observer import RETRY_AFTER, Observer, observed
 from sentinel.cgroup.placement import Host, Refusal
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Look, Process, Waiter
@@ -91,19 +93,26 @@ class Box:
         cgroup = cgroups.open(str(self.path))
         self.observer = Observer(self.crew, cgroup, limits, lambda: 0.0)
 
-    def hold(self, *, anon: int = 0, file: int = 0, slab: int = 0, lazy: int = 0) -> None:
+    def hold(
+        self, *, anon: int = 0, file: int = 0, slab: int = 0, lazy: int = 0, shmem: int = 0
+    ) -> None:
         """Let the container hold so many bytes; `lazy` is anonymous on a file list."""
         stat = {
             "anon": anon + lazy,
-            "file": file,
+            "file": file + shmem,
+            "shmem": shmem,
             "kernel": slab,
-            "active_anon": anon,
+            "active_anon": anon + shmem,
             "inactive_file": file + lazy,
             "slab_reclaimable": slab,
         }
         text = "".join(f"{key} {value}\n" for key, value in stat.items())
         self.fake.put(self.path, "memory.stat", text)
-        self.fake.put(self.path, "memory.current", f"{anon + file + slab + lazy}\n")
+        self.fake.put(self.path, "memory.current", f"{anon + file + slab + lazy + shmem}\n")
+
+    def swap(self, swapped: int) -> None:
+        """Let so many bytes be in swap."""
+        self.fake.put(self.path, "memory.swap.current", f"{swapped}\n")
 
     def told(self, now: float) -> list[Happening]:
         """What a look tells."""
@@ -184,12 +193,128 @@ def test_the_wall_is_sampled(make: Callable[..., Box]) -> None:
     assert box.observer.look(2.0) == Look((), 3.0)
 
 
-def test_memory_that_cannot_be_read_is_told_once(make: Callable[..., Box]) -> None:
-    """The run goes on without a guard on its memory, and says so."""
+@pytest.mark.parametrize("count", Count, ids=lambda count: count.value)
+def test_what_was_swapped_out_still_counts(count: Count, make: Callable[..., Box]) -> None:
+    """Nobody keeps the run out of swap, and nothing there is a leak's excuse."""
+    box = make(LIMITS._replace(counted=count))
+    box.hold(anon=BEFORE + 40 * MIB)
+    box.swap(23 * MIB)
+    assert box.told(1.0) == []
+    box.swap(25 * MIB)
+    (event,) = box.observer.look(2.0).events
+    assert event.what is Happening.SOFT_CROSSED
+    assert event.reading is not None
+    assert event.reading.composition is not None
+    assert event.reading[1:4] == (65 * MIB,) * 3
+    assert event.reading.composition.anon == 65 * MIB
+
+
+def test_what_was_in_swap_before_does_not_count(make: Callable[..., Box], fake: Tree) -> None:
+    """A neighbour's; the leaf of nobody."""
+    fake.put(fake.make("box"), "memory.swap.current", f"{50 * MIB}\n")
     box = make()
-    box.fake.refuse("read", "memory.stat", 13)
+    box.hold(anon=BEFORE + 40 * MIB)
+    assert box.told(1.0) == []
+    (reading,) = (box.observer.read(2.0),)
+    assert reading is not None
+    assert reading.working_set == 40 * MIB
+
+
+def test_sentinels_own_growth_is_not_the_runs(
+    make: Callable[..., Box], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the same cgroup: what it imports later, and what it lets go of."""
+    held = iter([20 * MIB, 23 * MIB, 18 * MIB, None])
+
+    class Own:
+        def anon(self) -> int | None:
+            return next(held)
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    monkeypatch.setattr(container, "OwnMemory", Own)
+    box = make()
+    box.hold(anon=BEFORE + 40 * MIB)
+    readings = [box.observer.read(now) for now in (1.0, 2.0, 3.0)]
+    assert [reading and reading.working_set for reading in readings] == [
+        *(37 * MIB, 42 * MIB),
+        40 * MIB,  # unknown is no growth
+    ]
+    assert [reading and reading.anon for reading in readings] == [37 * MIB, 42 * MIB, 40 * MIB]
+
+
+def test_only_what_is_counted_is_confirmed_at_once(make: Callable[..., Box]) -> None:
+    """`--count anon`: a tmpfs over the limit is nobody's business."""
+    box = make(LIMITS._replace(counted=Count.ANON))
+    box.hold(anon=BEFORE + 10 * MIB, shmem=70 * MIB)
+    now = 1.0
+    while now < 5:
+        look = box.observer.look(now)
+        assert look.events == ()
+        assert look.again is not None
+        now = max(look.again, now + 0.001)
+
+
+def test_kernel_memory_is_confirmed_at_once(make: Callable[..., Box]) -> None:
+    """Sockets and page tables count as in a leaf; they are on no LRU list that could jump."""
+    box = make()
+    box.hold(anon=BEFORE + 60 * MIB)
+    box.fake.put(
+        box.path,
+        "memory.stat",
+        f"anon {BEFORE + 60 * MIB}\nkernel {5 * MIB}\nactive_anon {BEFORE + 60 * MIB}\n",
+    )
+    box.fake.put(box.path, "memory.current", f"{BEFORE + 65 * MIB}\n")
+    assert box.told(1.0) == [Happening.SOFT_CROSSED]
+
+
+def test_near_the_limit_the_looks_are_close_until_it_is_told(make: Callable[..., Box]) -> None:
+    """A leak of 80 MiB/s is seen within milliseconds, however far the hard limit is."""
+    box = make(LIMITS._replace(hard=1024 * MIB))
+    now, rate = 0.0, 80 * MIB
+    while True:
+        box.hold(anon=BEFORE + int(now * rate))
+        look = box.observer.look(now)
+        if look.events:
+            break
+        assert look.again is not None
+        now = look.again
+    assert now * rate - LIMITS.soft <= 0.005 * rate
+
+
+def test_memory_that_cannot_be_read_is_told_once(make: Callable[..., Box]) -> None:
+    """The run goes on, and is watched again as soon as that is possible."""
+    box = make()
+    box.hold(anon=BEFORE + 65 * MIB)
+    box.fake.refuse("read", "memory.stat", errno.ENOMEM)
+    (event,) = box.observer.look(1.0).events
+    assert event.what is Happening.DEGRADED
+    assert "memory.stat: Cannot allocate memory" in event.detail
+    assert box.observer.look(1.5) == Look((), 1.0 + RETRY_AFTER)
+    assert box.observer.look(2.0).events == ()
+    box.fake.refusals.clear()
+    assert box.told(3.0) == [Happening.SOFT_CROSSED]
+
+
+def test_memory_files_that_vanish_are_told_once(make: Callable[..., Box]) -> None:
+    """A cgroup file system that somebody unmounted: nothing there is 0 bytes."""
+    box = make()
+    (box.path / "memory.current").unlink()
     assert box.told(1.0) == [Happening.DEGRADED]
-    assert box.told(2.0) == []
+    assert box.told(3.0) == []
+    assert box.observer.read(4.0) is None
+
+
+def test_without_event_counters_no_oom_is_blamed_on_anybody(
+    fake: Tree, cgroups: type[Cgroup]
+) -> None:
+    """memory.events is masked: that somebody was killed is not known."""
+    path = fake.make("box")
+    (path / "memory.events.local").unlink()
+    box = Box(fake, cgroups)
+    ledger = box.observer.close()
+    assert (ledger.counters, ledger.oom_above) == ((), None)
 
 
 def test_what_the_crew_tells_is_passed_on(make: Callable[..., Box]) -> None:
