@@ -79,7 +79,7 @@ test: venv ## Everything: check, native, kernel
 
 # What the tests need beyond Python: a compiler for the small C programs that they guard,
 # and virtual machines where this machine has no cgroup v2 to give.
-LAB_PACKAGES := busybox-static e2fsprogs fish gcc libc6-dev man-db qemu-system-x86 user-mode-linux zsh
+LAB_PACKAGES := busybox-static docker-compose e2fsprogs fish gcc libc6-dev man-db qemu-system-x86 user-mode-linux zsh
 APT_INSTALL  := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .PHONY: lab-deps
@@ -89,6 +89,8 @@ lab-deps: ## Install all that the tests need, kernels included (root, Debian)
 	@$(APT_INSTALL) $(LAB_PACKAGES)
 	@$(PYTHON) -m tests.lab.kernels
 	@$(PYTHON) -m tests.lab.layer
+	@command -v npm >/dev/null || $(APT_INSTALL) npm
+	@$(PYTHON) -m tests.observability.programs
 
 # The same, as far as this machine needs it: root installs it, others are told.
 .PHONY: deps

@@ -18,6 +18,7 @@ from tests.lab import capability
 
 DIRECTORIES = {
     "cli": "native",
+    "containers": "native",
     "contract": "native",
     "kernel": "kernel",
     "linux": "native",

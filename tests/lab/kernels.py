@@ -32,6 +32,7 @@ PACKAGES = {
     VIRTIOFSD: "qemu-system-x86",
     "/usr/bin/cc": "gcc",
     "/usr/include/stdlib.h": "libc6-dev",
+    "/usr/bin/docker-compose": "docker-compose",
     "/usr/bin/fish": "fish",
     "/usr/bin/man": "man-db",
     "/usr/bin/zsh": "zsh",
@@ -44,8 +45,8 @@ MEMORY = "2048M"
 COMPILER = ("/usr/bin/cc", "/usr/include/stdlib.h")
 """What the small C programs of the tests are made with, on any kernel."""
 
-READERS = ("/usr/bin/fish", "/usr/bin/man", "/usr/bin/zsh")
-"""The programs that read what Sentinel writes for them: completions and the manual page."""
+READERS = ("/usr/bin/docker-compose", "/usr/bin/fish", "/usr/bin/man", "/usr/bin/zsh")
+"""The programs that read what the project writes for them: completions, manual, compose file."""
 
 HOME = os.path.join(STATE, "kernels")
 """Where downloaded kernels are unpacked, each in a directory named after its package."""

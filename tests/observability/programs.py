@@ -25,8 +25,8 @@ MODULES = os.path.join(HOME, "node_modules")
 
 NPM = {
     "@grafana/schema": (
-        "11.6.16",
-        "YN4owKUfNOB86+2gtD4bsx2ocUwqshRIBfU2ahsHAanxvN9YB4azEVWZ4d67dONVdnO4ikgJ8JNloKrX3S6vog==",
+        "11.6.1",
+        "117D6g9TQ3w3ERx01EG61Meokd5Cws5fwVnlkHFvx45zk7HqPtnH0kPYKLj3JyLFN+A8xyuqiUI5rKFZ0MRyjw==",
     ),
     "tslib": (
         "2.8.1",
