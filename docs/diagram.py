@@ -1,7 +1,7 @@
 """Draw again what the docs show of the code: `make diagram`.
 
-docs/architecture.svg is written whole, the pages only between their markers. tests/docs/ fails
-when one of them is not what the code says.
+docs/architecture.svg and docs/sentinel.1 are written whole, the pages only between their
+markers. tests/docs/ fails when one of them is not what the code says.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from docs import blueprint, floorplan, statechart, usage
+from docs import blueprint, floorplan, manual, statechart, usage
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -17,7 +17,13 @@ BEGIN = "<!-- drawn by `make diagram`: change the code, not these lines -->"
 END = "<!-- drawn until here -->"
 
 
-DRAWN = ("README.md", "docs/architecture.md", "docs/architecture.svg", "docs/escalation.md")
+DRAWN = (
+    "README.md",
+    "docs/architecture.md",
+    "docs/architecture.svg",
+    "docs/escalation.md",
+    manual.PATH,
+)
 
 
 def drawings(root: str) -> dict[str, str]:
@@ -29,7 +35,7 @@ def drawings(root: str) -> dict[str, str]:
         "docs/escalation.md": statechart.sections(),
     }
     drawn = {path: between_markers(root, path, text) for path, text in between.items()}
-    return {**drawn, "docs/architecture.svg": blueprint.draw(rooms)}
+    return {**drawn, "docs/architecture.svg": blueprint.draw(rooms), manual.PATH: manual.page()}
 
 
 def between_markers(root: str, path: str, text: str) -> str:

@@ -32,8 +32,9 @@ PATIENCE = 5.0
 
 NOTE = """\
 The exit status is 0, 1 when the run refused, 2 when several could be meant, 3 when no such
-run is live, 125 when it did not answer. Without NAME the only live run is meant.
+run is live, 125 when it did not answer.
 """
+_ALONE = "Without NAME the only live run is meant."
 
 Document = dict[str, object]
 _ERROR = "error: "
@@ -58,9 +59,14 @@ def make_verb(
     """
     naming = click.Argument(["name"], required=False, shell_complete=complete_names)
     params = [*more, naming, json_option()]
-    summary, _, rest = text.partition("\n")
-    full = f"{summary}\n{rest}\n\n{NOTE}" if rest else f"{summary}\n\n{NOTE}"
-    return click.Command(name, params=params, callback=callback, help=full, short_help=summary)
+    paragraphs = [text.strip(), *([] if "Without NAME" in text else [_ALONE]), NOTE]
+    return click.Command(
+        name,
+        params=params,
+        callback=callback,
+        help="\n\n".join(paragraphs),
+        short_help=text.partition("\n")[0],
+    )
 
 
 def json_option() -> click.Option:

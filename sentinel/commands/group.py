@@ -17,7 +17,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _HELP = """\
 Run a command under a memory limit that stops it politely.
 
-`sentinel CMD ...` is short for `sentinel exec CMD ...`.
+`sentinel CMD ...` is short for `sentinel exec CMD ...`, unless CMD is called like a verb: it is
+`sentinel exec kill` that runs the program kill.
 """
 
 
