@@ -282,7 +282,7 @@ class CgroupEnclosure:
         peak = self._cgroup.read(files.MEMORY_PEAK)  # Linux 5.19
         left_behind = self.survivors()
         counters = self._ancestry.deltas()
-        oom_above = self._ancestry.oom_above(counters)
+        oom_above = self._ancestry.oom_above(counters, self._oom.rescued)
         self._watch.close(self._waiter)
         unremoved = self.leaf.remove()
         self.leaf.close()

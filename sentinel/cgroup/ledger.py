@@ -22,8 +22,11 @@ class Ancestry:
             self._before[path] = _counts(path)
             path = os.path.dirname(path)
         self._leaf = leaf_path
-        # The real root has controllers and no limit; above a namespace's there is no cgroupfs.
-        self.whole = os.path.exists(f"{path}/{files.CGROUP_CONTROLLERS}")
+        # The real root has controllers, but no limit and no type; above a namespace's there is no
+        # cgroupfs. A level whose counters are masked, or older than Linux 5.2, hides what is above.
+        self.whole = os.path.exists(f"{path}/{files.CGROUP_CONTROLLERS}") and not os.path.exists(
+            f"{path}/{files.CGROUP_TYPE}"
+        )
 
     def deltas(self) -> tuple[CounterDelta, ...]:
         """What each level counted since the start, leaf first; levels without news are left out."""
@@ -34,10 +37,14 @@ class Ancestry:
                 found.append(CounterDelta(path, delta))
         return tuple(found)
 
-    def oom_above(self, deltas: tuple[CounterDelta, ...]) -> str | None:
-        """Whose OOM killed in the leaf, by what `deltas` counted; the leaf must still be there."""
+    def oom_above(self, deltas: tuple[CounterDelta, ...], rescued: int = 0) -> str | None:
+        """Whose OOM killed in the leaf, by what `deltas` counted; the leaf must still be there.
+
+        `rescued` of the leaf's own OOMs killed nobody.
+        """
         above = [delta for delta in deltas if delta.path != self._leaf]
-        return decided_above(_counts(self._leaf, files.MEMORY_EVENTS), above, whole=self.whole)
+        inside = _counts(self._leaf, files.MEMORY_EVENTS)
+        return decided_above(inside, above, whole=self.whole, rescued=rescued)
 
 
 def _counts(path: str, name: str = files.MEMORY_EVENTS_LOCAL) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sentinel.policy.oom import OomJudge, Wall
+from sentinel.policy.oom import KILL_FOLLOWS, OomJudge, Wall
 
 KILLED = Wall(crossed=True, why="the kernel's OOM killer ended it at the hard limit")
 STUCK = Wall(crossed=True, why="out of memory at the hard limit with nobody killed")
@@ -55,6 +55,38 @@ def test_a_kill_may_be_counted_after_the_oom() -> None:
     judge = OomJudge()
     assert judge.observe(5.0, counts(1)) == Wall(again=5.25)
     assert judge.observe(5.25, counts(1, oom_kill=1)) == KILLED
+
+
+def test_a_kill_long_after_a_narrow_escape_was_decided_above() -> None:
+    """Own `oom` 1 without a kill, and half a minute later somebody is killed without another."""
+    judge = OomJudge()
+    assert not judge.observe(5.0, counts(1)).crossed
+    assert judge.rescued == 0
+    assert judge.observe(35.0, counts(1, oom_kill=2, oom_group_kill=1)) == NOTHING
+    assert judge.rescued == 1
+
+
+def test_a_kill_that_a_slow_console_delayed_is_our_own() -> None:
+    """The kernel counts the OOM, writes its report, and then counts the kill."""
+    judge = OomJudge()
+    judge.observe(5.0, counts(1))
+    assert judge.observe(5.0 + KILL_FOLLOWS, counts(1, oom_kill=1)) == KILLED
+
+
+def test_our_own_wall_after_an_escape_and_a_kill_from_above() -> None:
+    """Each kill is judged by the OOM that came with it."""
+    judge = OomJudge()
+    judge.observe(5.0, counts(1))
+    assert judge.observe(35.0, counts(1, oom_kill=1)) == NOTHING
+    assert judge.observe(36.0, counts(1, oom_kill=1)) == NOTHING
+    assert judge.observe(40.0, counts(2, oom_kill=2)) == KILLED
+
+
+def test_an_escape_after_a_kill_from_above_is_no_kill_of_ours() -> None:
+    """The kill is older than the OOM."""
+    judge = OomJudge()
+    assert judge.observe(5.0, counts(0, oom_kill=1)) == NOTHING
+    assert not judge.observe(6.0, counts(1, oom_kill=1)).crossed
 
 
 def test_an_oom_that_somebody_else_prevented_is_forgotten() -> None:

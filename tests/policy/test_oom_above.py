@@ -43,6 +43,14 @@ def test_whose_oom_it_was(
     assert decided_above(inside, [CounterDelta("/a", above)], whole=whole) == whose
 
 
+@pytest.mark.parametrize(("rescued", "whose"), [(2, "/a"), (1, None)])
+def test_old_ooms_that_killed_nobody_are_no_excuse(rescued: int, whose: str | None) -> None:
+    """The leaf's own escapes are taken off; one that is left over was our wall."""
+    inside = {"oom": 2, "oom_kill": 1}
+    above = [CounterDelta("/a", {"oom": 1})]
+    assert decided_above(inside, above, whole=True, rescued=rescued) == whose
+
+
 def test_the_nearest_of_several_is_blamed() -> None:
     """A limit further up may have had an OOM of its own meanwhile."""
     above = [
