@@ -57,7 +57,7 @@ class Surveyor:
     def __init__(self, past: Callable[[], Mapping[str, Past]]) -> None:
         """`past` tells of the runs that are over."""
         self._past = past
-        self._histories: dict[tuple[str, int, float], History] = {}
+        self.histories: dict[tuple[str, int, float], History] = {}
         self._namespace = own_pid_namespace()
 
     def look(
@@ -92,7 +92,7 @@ class Surveyor:
         self, subject: Subject, look: _Look, answers: Answers, past: Past | None
     ) -> View | None:
         """The rows of a live run; None when it has gone meanwhile."""
-        history = self._histories.setdefault(subject.key, History())
+        history = self.histories.setdefault(subject.key, History())
         try:
             values = look.read(subject, history)
         except Exception:  # noqa: BLE001 - an unreadable run: its rows, and those alone, are missing
@@ -114,7 +114,7 @@ class Surveyor:
     def _ended(self, name: str, past: Past) -> Values:
         """A run that is over: what it counted, its peaks, and that it is done."""
         values = {row: of for row, of in past.values.items() if row in KEPT_AFTER_THE_END}
-        for key, history in self._histories.items():
+        for key, history in self.histories.items():
             if key[0] == name and past.includes(key[1], key[2]):
                 told = values.get("sentinel_memory_anon_peak_bytes", {}).get(())
                 peaks = (history.anon_peak, told if isinstance(told, float | int) else None)
@@ -128,9 +128,9 @@ class Surveyor:
     def _forget(self, live: Collection[Subject], past: Mapping[str, Past]) -> None:
         """Drop what was remembered of runs that are no more, but for the peaks of the last."""
         keys = {subject.key for subject in live}
-        self._histories = {
+        self.histories = {
             key: history
-            for key, history in self._histories.items()
+            for key, history in self.histories.items()
             if key in keys or (key[0] in past and key[1] == past[key[0]].ids[-1][0])
         }
 
