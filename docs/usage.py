@@ -15,7 +15,8 @@ def table() -> str:
 
 def _row(option: Option) -> str:
     meaning, _, default = option.help.partition(DEFAULT)
-    names = f"--{option.name} {option.metavar}".strip()
+    gap = "" if option.alone else " "
+    names = f"--{option.name}{gap}{option.metavar}".strip()
     names = f"`-{option.short}`, `{names}`" if option.short else f"`{names}`"
     cells = (names, meaning.strip(), default.removesuffix("]") or "off")
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

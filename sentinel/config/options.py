@@ -92,7 +92,8 @@ OPTIONS = (
     Option(
         "metrics",
         "[=PORT]",
-        "Have an exporter serve Prometheus metrics.  [port: 8000; default: off]",
+        "Serve Prometheus metrics from an exporter, on port 8000 unless told otherwise.  "
+        "[default: off]",
         (int, str),
         alone="8000",
         setting="metrics-port",
