@@ -15,7 +15,7 @@ from sentinel.dashboard.watcher import Registry, Watcher
 from sentinel.linux.loop import Loop
 from sentinel.linux.process import signal_process
 from sentinel.linux.signals import SignalDesk, is_stop
-from sentinel.linux.terminal import Terminal, read_keys
+from sentinel.linux.terminal import Terminal, in_foreground, is_terminal, read_keys
 from sentinel.model.signals import NUMBERS, SIGCONT
 
 EVERY = 1.0
@@ -27,7 +27,7 @@ LEAST_BETWEEN = 0.1
 ESCAPE_SECONDS = 0.1
 """How long the rest of a key's sequence may take."""
 
-_QUIET = frozenset({NUMBERS["CHLD"], NUMBERS["WINCH"], SIGCONT})
+_QUIET = frozenset({NUMBERS["CHLD"], NUMBERS["WINCH"]})
 
 DONE = 0
 
@@ -83,11 +83,9 @@ class Live:
         self._beside = beside
         self._everyone = everyone
         self._loop.watch(self._desk.fd, self._desk)
-        self._loop.watch(self._keys, self._keyboard)
         if beside is not None:
             self._loop.watch(beside.fd, beside)
         try:
-            self._screen.take()
             while self._status is None:
                 self._turn()
         except HungUp:
@@ -132,8 +130,8 @@ class Live:
     def _draw(self, now: float) -> None:
         self._dirty = False
         self._drawn_at = now
-        if not self._screen.take():
-            return  # in the background: somebody else's turn on the terminal
+        if not self._screen.taken and not self._take_screen():
+            return
         board = self._watcher.board(self._choice)._replace(everyone=self._everyone)
         output: Sequence[Text] = ()
         if self._beside is not None:
@@ -142,20 +140,34 @@ class Live:
             output = self._beside.lines()
         self._screen.draw(board, output)
 
+    def _take_screen(self) -> bool:
+        """Take the terminal when it is this job's turn; in the background no key is touched."""
+        if self._screen.take():
+            self._loop.watch(self._keys, self._keyboard)
+        else:
+            self._loop.forget(self._keys)
+        return self._screen.taken
+
     def _take_signals(self) -> None:
         for received in self._desk.read():
             self._dirty = True
             if is_stop(received):
                 self._screen.give_back()
+                self._loop.forget(self._keys)
                 self._desk.stop_self(received.number)
-                self._screen.forget()
+            elif received.number == SIGCONT:
+                self._screen.lose()
+                self._loop.forget(self._keys)
             elif received.number not in _QUIET:
                 self._status = -received.number
 
     def _take_keys(self, now: float) -> None:
         data = read_keys(self._keys)
         if data is None:
-            self._status = -NUMBERS["HUP"]
+            self._loop.forget(self._keys)
+            if in_foreground(self._keys) or not is_terminal(self._keys):
+                self._status = -NUMBERS["HUP"]
+            self._screen.lose()
             return
         keys = self._keyboard.feed(data)
         self._escape_at = now + ESCAPE_SECONDS if self._keyboard.unfinished else None

@@ -56,6 +56,10 @@ class Screen:
                 self._write(GIVE_BACK)
         self._terminal.give_back()
 
+    def lose(self) -> None:
+        """Somebody else had the terminal meanwhile, and may have it still: it is taken anew."""
+        self.taken = False
+
     def forget(self) -> None:
         """Draw everything anew the next time: somebody else may have written on the screen."""
         self._shown = b""

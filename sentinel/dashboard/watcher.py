@@ -28,7 +28,7 @@ EVENTS = 50
 STREAMS = 64
 """Runs whose events are followed at a time; the others are asked once a second like all."""
 
-FAREWELL = 10.0
+FAREWELL = 5.0
 """Seconds that a run which has ended stays in the table."""
 
 Registry = Callable[[], Sequence[Entry]]
