@@ -8,13 +8,13 @@ from sentinel.cgroup.allowance import Allowance, allowance
 from sentinel.cgroup.enclosure import CgroupEnclosure
 from sentinel.cgroup.ladder import find_place, sweep_beside
 from sentinel.cgroup.leaf import make_leaf
-from sentinel.cgroup.placement import Refusal
+from sentinel.cgroup.placement import Refusal, remedy_for
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Enclosure, Sweep
 from sentinel.model.diagnosis import Check
 from sentinel.model.errors import KernelFileError, SentinelError
 from sentinel.model.spec import Limits, RunSpec
-from sentinel.model.units import LARGEST_SIZE
+from sentinel.model.units import LARGEST_SIZE, format_size
 
 __all__ = ["Allowance", "Enclosed", "allowance", "diagnose", "enclose", "standing"]
 
@@ -39,7 +39,10 @@ def enclose(spec: RunSpec) -> Enclosed:
             try:
                 return _in_leaf(place, spec)
             except KernelFileError as error:
-                refusals = (*refusals, Refusal("leaf", error.message, error.remedy))
+                refusals = (
+                    *refusals,
+                    Refusal("leaf", error.message, error.remedy or remedy_for(error)),
+                )
         if spec.backend == "cgroup":
             reason, remedy = _explain(refusals)
             raise SentinelError(f"no cgroup for --backend cgroup: {reason}", remedy)
@@ -131,7 +134,9 @@ def diagnose() -> dict[str, tuple[Check, ...]]:
     from sentinel.cgroup import probe as cgroup_probe
     from sentinel.rss import probe as rss_probe
 
-    found = {"cgroup": cgroup_probe.probe()}
+    size, label = allowance()
+    above = Check("limit above", works=True, detail=f"{format_size(size)}, {label}")
+    found = {"cgroup": (above, *cgroup_probe.probe())}
     if container := cgroup_probe.probe_container():
         found["cgroup-ro"] = container
     return {**found, "rss": rss_probe.probe()}

@@ -11,7 +11,7 @@ from sentinel.config.observation import observation
 from sentinel.config.sources import Words, read_word
 from sentinel.model.errors import UsageFault
 from sentinel.model.signals import SIGKILL, SIGSTOP, SIGTERM, parse_signal
-from sentinel.model.spec import Command, Count, Limits, RunSpec, StopPlan
+from sentinel.model.spec import Ceiling, Command, Count, Limits, RunSpec, StopPlan
 from sentinel.model.units import (
     MIB,
     SMALLEST_LIMIT,
@@ -67,7 +67,7 @@ def resolve(
 
     Raises UsageFault for a value that means nothing or contradicts another.
     """
-    limits = _limits(words, available.size)
+    limits = _limits(words, available.size)._replace(ceiling=Ceiling(*available))
     spec = RunSpec(
         name=read_word(words, "name", checked_name, "") or default_name(command.argv[0]),
         command=command,

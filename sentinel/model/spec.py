@@ -14,8 +14,18 @@ class Count(Enum):
     TOTAL = "total"
 
 
+class Ceiling(NamedTuple):
+    """The tightest limit above a run that was seen: bytes, and what sets it, for people."""
+
+    size: int
+    label: str
+
+
 class Limits(NamedTuple):
-    """What a run may use. Sizes in bytes; None means not limited."""
+    """What a run may use. Sizes in bytes; None means not limited.
+
+    `ceiling` is nothing that was asked for: others hold the run to it, at its start.
+    """
 
     soft: int
     hard: int | None
@@ -23,6 +33,7 @@ class Limits(NamedTuple):
     pids: int | None = None
     cpus: float | None = None
     counted: Count = Count.WORKINGSET
+    ceiling: Ceiling | None = None
 
 
 class StopPlan(NamedTuple):

@@ -75,6 +75,9 @@ def _limits(limits: Limits) -> Json:
         "pids": limits.pids,
         "cpus": limits.cpus,
         "count": limits.counted.value,
+        "ceiling": None
+        if limits.ceiling is None
+        else {"size": limits.ceiling.size, "label": _text(limits.ceiling.label)},
     }
 
 

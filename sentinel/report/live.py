@@ -30,6 +30,8 @@ def resolved_line(spec: RunSpec, backend: str) -> str:
         parts.append(f"pids {limits.pids}")
     if limits.cpus is not None:
         parts.append(f"cpus {limits.cpus:g}")
+    if limits.ceiling is not None:
+        parts.append(f"above it {limits.ceiling.size}, {limits.ceiling.label}")
     return f"{spec.name}: {', '.join(parts)}"
 
 

@@ -137,7 +137,7 @@ def test_verbose_says_what_was_resolved(stage: Stage, capfd: pytest.CaptureFixtu
     assert stage.launched
     assert capfd.readouterr().err == (
         "sentinel: leaker: backend cgroup, limit 209715200 (workingset), hard limit 314572800, "
-        "swap 0, grace 3s, signal SIGTERM\n"
+        "swap 0, grace 3s, signal SIGTERM, above it 2147483648, the machine's memory\n"
         "sentinel: leaker: +1.000s patience elapsed\n" + ASKED_LINE + VERDICT_LINE
     )
 

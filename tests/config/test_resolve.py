@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sentinel.config.resolve import Available, Resolved, resolve
 from sentinel.config.sources import gather
 from sentinel.model.errors import EXIT_USAGE, UsageFault
-from sentinel.model.spec import Command, Count, Limits, RunSpec, StopPlan
+from sentinel.model.spec import Ceiling, Command, Count, Limits, RunSpec, StopPlan
 from sentinel.model.units import GIB, MIB, SMALLEST_LIMIT
 
 COMMAND = Command((b"/usr/bin/leaker", b"--rate", b"20"), (b"A=1",))
@@ -43,6 +43,7 @@ def test_nothing_asked_for_is_all_defaults() -> None:
                 pids=None,
                 cpus=None,
                 counted=Count.WORKINGSET,
+                ceiling=Ceiling(24 * GIB, "the machine's memory"),
             ),
             stop=StopPlan(signal=15, main_only=False, grace=3.0, patience=0.0, timeout=None),
             backend="auto",
@@ -75,7 +76,7 @@ def test_everything_asked_for_is_in_the_spec() -> None:
         RunSpec(
             name="worker",
             command=COMMAND,
-            limits=Limits(200 * MIB, GIB, 64 * MIB, 50, 1.5, Count.ANON),
+            limits=Limits(200 * MIB, GIB, 64 * MIB, 50, 1.5, Count.ANON, Ceiling(*MACHINE)),
             stop=StopPlan(signal=10, main_only=True, grace=0.5, patience=2.0, timeout=60.0),
             backend="cgroup",
             preserve_status=True,
@@ -113,7 +114,8 @@ def test_the_default_wall_is_always_above_the_limit(soft: int, available: int) -
 def test_percentages_are_of_what_may_be_used() -> None:
     """Limit, wall and swap take percentages of the same whole."""
     given = {"limit": "50%", "hard-limit": "75%", "swap": "25%"}
-    assert limits(given, Available(GIB)) == Limits(GIB // 2, GIB * 3 // 4, GIB // 4)
+    found = limits(given, Available(GIB, "/a/memory.high"))
+    assert found == Limits(GIB // 2, GIB * 3 // 4, GIB // 4, ceiling=Ceiling(GIB, "/a/memory.high"))
 
 
 @pytest.mark.parametrize("none", ["none", "None", " NONE "])

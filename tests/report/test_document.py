@@ -18,7 +18,7 @@ from sentinel.model.outcome import (
     Survivor,
     Verdict,
 )
-from sentinel.model.spec import Count, Limits
+from sentinel.model.spec import Ceiling, Count, Limits
 from sentinel.model.units import MIB
 from sentinel.report.document import document
 from tests.report.outcomes import TRIGGER, outcome
@@ -30,7 +30,10 @@ def test_every_field_of_the_document() -> None:
         outcome(
             Verdict.SOFT_LIMIT,
             command_status=Signalled(15),
-            limits=Limits(200 * MIB, 300 * MIB, 0, 50, 1.5, Count.ANON),
+            limits=Limits(
+                *(200 * MIB, 300 * MIB, 0, 50, 1.5, Count.ANON),
+                Ceiling(1 << 30, "/sys/fs/cgroup/a/memory.max"),
+            ),
             ledger=Ledger(
                 peak_current=205 * MIB,
                 peak_working_set=204 * MIB,
@@ -68,6 +71,7 @@ def test_every_field_of_the_document() -> None:
             "pids": 50,
             "cpus": 1.5,
             "count": "anon",
+            "ceiling": {"size": 1073741824, "label": "/sys/fs/cgroup/a/memory.max"},
         },
         "peak": {"current": 214958080, "working_set": 213909504},
         "timeline": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sentinel.model.outcome import Moment
-from sentinel.model.spec import Command, Count, Limits, RunSpec, StopPlan
+from sentinel.model.spec import Ceiling, Command, Count, Limits, RunSpec, StopPlan
 from sentinel.model.units import MIB
 from sentinel.report.live import Narrator, resolved_line
 from tests.report.outcomes import LIMITS, TRIGGER
@@ -85,9 +85,11 @@ def test_what_was_resolved_is_told_in_bytes_and_seconds() -> None:
         "leaker: backend cgroup, limit 209715200 (workingset), hard limit 314572800, swap 0, "
         "grace 3s, signal SIGTERM"
     )
-    limits = Limits(200 * MIB, None, MIB, 5, 1.5, Count.ANON)
+    ceiling = Ceiling(1 << 30, "/sys/fs/cgroup/a/memory.high")
+    limits = Limits(200 * MIB, None, MIB, 5, 1.5, Count.ANON, ceiling)
     stop = StopPlan(signal=1, main_only=True, grace=0.5, patience=2.0, timeout=90.0)
     assert resolved_line(SPEC._replace(limits=limits, stop=stop), "rss") == (
         "leaker: backend rss, limit 209715200 (anon), hard limit none, swap 1048576, "
-        "grace 0.5s, signal SIGHUP to the main process, for 2s, timeout 90s, pids 5, cpus 1.5"
+        "grace 0.5s, signal SIGHUP to the main process, for 2s, timeout 90s, pids 5, cpus 1.5, "
+        "above it 1073741824, /sys/fs/cgroup/a/memory.high"
     )
