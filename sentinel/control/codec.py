@@ -200,15 +200,19 @@ def quoted(text: str | bytes) -> str:
     return repr(text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + "...")
 
 
+_LONGEST_MISSPELT = max(map(len, VERBS)) + MOST_TYPOS
+
+
 def nearest(word: str) -> str:
     """The verb that `word` is a beginning or a misspelling of; empty when there is none."""
-    word = word[:LONGEST_QUOTE].lower()
-    if not word:
+    if not 0 < len(word) <= _LONGEST_MISSPELT:
         return ""
+    word = word.lower()
     begun = [verb for verb in VERBS if verb.startswith(word)]
     if begun:
         return begun[0]
-    typos, verb = min((_typos(word, verb), verb) for verb in VERBS)
+    alike = [verb for verb in VERBS if abs(len(verb) - len(word)) <= MOST_TYPOS]
+    typos, verb = min((_typos(word, verb), verb) for verb in alike) if alike else (99, "")
     return verb if typos <= min(MOST_TYPOS, len(verb) // 2) else ""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from sentinel.control import answers
@@ -75,6 +76,7 @@ class ControlServer:
             doorway = Doorway(Attended(run), self._settings.places)
             self._doorways.append(doorway)
             doorway.open(observation, self._hear, now)
+        self._clear_away()
         if not observation.socket:
             return
         self._traffic = Traffic(loop, self, loop.now)
@@ -244,6 +246,13 @@ class ControlServer:
         if self._succession is not None:
             self._succession.close()
             self._succession = None
+
+    def _clear_away(self) -> None:
+        """Remove what dead runs left in the runtime directory; what is in the way stays."""
+        from sentinel.control.registry import sweep
+
+        with suppress(OSError):
+            sweep(self._settings.places)
 
     def _neighbours(self) -> Sequence[Neighbour]:
         from sentinel.control.registry import live

@@ -46,7 +46,7 @@ def test_questions_now_and_then_never_rest(clock: Clock) -> None:
 
 
 def test_a_flood_gets_its_share_and_no_more(clock: Clock) -> None:
-    """After what was saved, a tenth of the time; and it is not starved either."""
+    """After what was saved, its share of the time; and it is not starved either."""
     allowance = Allowance(clock)
     began, worked = clock.now, 0.0
     while clock.now - began < 10.0:
