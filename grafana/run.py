@@ -64,10 +64,11 @@ def headline() -> list[stat.Panel]:
     state = panels.figure(
         "State",
         "none",
-        [(f"sentinel_run_state{{{RUNS}}} == 1", "{{run}}: {{state}}")],
+        [(f'sentinel_run_state{{{RUNS},state!="done"}} == 1', "{{run}}: {{state}}")],
         "Watching is well. Pressed: over the soft limit, being looked at. Terminating: asked to"
         " stop. Killing: the grace is over.",
-    ).text_mode(shapes.BigValueTextMode.NAME)
+    )
+    state = state.text_mode(shapes.BigValueTextMode.NAME).no_value("over")
     used = panels.figure(
         "Used of the soft limit",
         "percentunit",

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ import pytest
 from tests.containers import image
 from tests.containers.composition import service
 from tests.containers.image import Image
+from tests.observability.prometheus import await_silence, free_port
 
 SECONDS = 90
 OWNER, STRANGER = 4242, 4343
@@ -74,13 +74,6 @@ def test_the_image_is_a_place_to_work_in(built: Image, tmp_path: Path) -> None:
     assert output(built, tmp_path, "sentinel", "--version").startswith("sentinel ")
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
-
-
 def asked(path: Path, uid: int, line: str) -> str:
     """What the socket answers to a process of the host that is `uid`'s."""
     done = subprocess.run(
@@ -132,7 +125,8 @@ def test_a_leak_in_the_workstation_is_seen_and_stopped_from_the_host(
 ) -> None:
     """It is scraped from outside; the project folder's owner may ask and stop it, no stranger."""
     port = free_port()
-    env = {**service("sentinel")["environment"], "SENTINEL_METRICS_PORT": str(port)}
+    env = service("sentinel")["environment"] | {"SENTINEL_METRICS_PORT": str(port)}
+    env["SENTINEL_METRICS_LINGER"] = "1s"
     os.chown(os.path.join(built.layers, "stage1/upper/workstation"), OWNER, OWNER)
     path = shared / "sentinel.socket"
     argv = ["sentinel", "python3", "tests/leaker.py", "--rate", "2"]
@@ -142,5 +136,6 @@ def test_a_leak_in_the_workstation_is_seen_and_stopped_from_the_host(
         assert 'sentinel_memory_anon_bytes{run="python3"}' in scraped(port, "memory_anon_bytes{")
         assert not asked(path, OWNER, "stop").startswith("error")
         _, stderr = process.communicate(timeout=SECONDS)
+    await_silence(port)
     assert process.returncode == 143
     assert "sentinel: python3: stopped" in stderr
