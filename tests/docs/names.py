@@ -10,6 +10,9 @@ import re
 import shlex
 from collections.abc import Iterator
 
+import click
+
+from sentinel.commands.group import Verbs
 from sentinel.commands.main import VERBS
 from sentinel.config.options import OPTIONS
 from sentinel.model.outcome import Verdict
@@ -29,10 +32,20 @@ OURS = {"help", "version"}
 """Options that click gives to every verb."""
 
 
+def _options_of_verbs() -> set[str]:
+    """Every option of every verb, as click reads it."""
+    group = Verbs(VERBS)
+    context = click.Context(group)
+    commands = [group.get_command(context, name) for name in group.list_commands(context)]
+    return {
+        word for one in commands if one is not None for param in one.params for word in param.opts
+    }
+
+
 def unknown_options(page: Page) -> list[str]:
     """Find options of ours that do not exist: a span that begins with a dash is one of ours."""
     known = {f"--{name}" for name in OURS} | {f"--{option.name}" for option in OPTIONS}
-    known |= {f"-{option.short}" for option in OPTIONS if option.short}
+    known |= {f"-{option.short}" for option in OPTIONS if option.short} | _options_of_verbs()
     return [
         f"{page.path}: option {span!r} does not exist"
         for span in page.spans()
