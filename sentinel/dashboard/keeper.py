@@ -213,8 +213,8 @@ class Keeper:
             self._shown = os.open("/proc/self/fd/1", flags)
         self._pty.resize(*terminal_size(self._terminal.fd))
         how = "closed" if closed else f"gone ({_told(status)})"
-        self._callbacks.say(f"the dashboard is {how}, the command goes on; see sentinel top")
         self._pass_on_said()
+        self._callbacks.say(f"the dashboard is {how}, the command goes on; see sentinel top")
 
     def _restore_terminal(self) -> None:
         if in_foreground(self._terminal.fd):

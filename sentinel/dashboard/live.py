@@ -21,6 +21,9 @@ from sentinel.model.signals import NUMBERS, SIGCONT
 EVERY = 1.0
 """Seconds from one round of questions to the next."""
 
+SOON = 0.2
+"""Seconds between two looks for the one run that has just been started."""
+
 LEAST_BETWEEN = 0.1
 """Seconds between two pictures at the least, however much happens."""
 
@@ -115,7 +118,8 @@ class Live:
         self._watcher.serve(ready)
         self._watcher.expire()
         if now >= self._round_at:
-            self._round_at = now + EVERY
+            eager = self._beside is not None and not self._watcher.runs()
+            self._round_at = now + (SOON if eager else EVERY)
             self._dirty = True
             self._watcher.round(self._choice)
         if self._dirty and now >= self._drawn_at + LEAST_BETWEEN:
@@ -148,12 +152,15 @@ class Live:
             self._loop.forget(self._keys)
         return self._screen.taken
 
+    def _give_back(self) -> None:
+        self._screen.give_back()
+        self._loop.forget(self._keys)
+
     def _take_signals(self) -> None:
         for received in self._desk.read():
             self._dirty = True
             if is_stop(received):
-                self._screen.give_back()
-                self._loop.forget(self._keys)
+                self._give_back()
                 self._desk.stop_self(received.number)
             elif received.number == SIGCONT:
                 self._screen.lose()
@@ -180,6 +187,8 @@ class Live:
     def _press(self, key: str) -> None:
         self._dirty = True
         if key == "suspend":
+            # First: once the keeper has stopped, the terminal is the shell's.
+            self._give_back()
             signal_process(0, NUMBERS["TSTP"])  # the job, as the terminal would have done
         elif key == "redraw":
             self._screen.forget()
