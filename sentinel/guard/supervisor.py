@@ -45,8 +45,8 @@ def supervise(
     and reaps every child. A run that cannot start gets the verdict failed-to-start. `opening`
     is called before anything starts, when no terminal can stop this process any more for what
     it writes (stty tostop). `attend` makes those who observe and steer the runs, when
-    they have gone on for `attend_after` seconds. `final`: the process will only report and end,
-    so the signals stay blocked.
+    they have gone on for `attend_after` seconds; 0: also of a run that ends at once. `final`: the
+    process will only report and end, so the signals stay blocked.
     """
     supervisor = _Supervisor(listener, attend, final=final)
     return supervisor.run(launches, opening, attend_after)
@@ -78,6 +78,8 @@ class _Supervisor:
             prefer_this_process()
             self._attend_at = self._loop.now() + attend_after
             stay_in_memory()
+            if attend_after <= 0:
+                self._begin_attendance()
             while not all(guardian.done for guardian in self._guardians):
                 self._turn()
             self._end_sweeps()
@@ -148,12 +150,15 @@ class _Supervisor:
             self._turn_guardian(guardian, now, ready)
         waits = self._attend_at is not None and self._attend_at <= now
         if waits and not all(guardian.done for guardian in self._guardians):
-            self._attend_at = None
-            self._attendance.begin(self._attend, list(self._runs.values()))
+            self._begin_attendance()
         self._attendance.turn(now, ready)
         for sweep in self._sweeps:
             if sweep in ready:
                 _advance(sweep)
+
+    def _begin_attendance(self) -> None:
+        self._attend_at = None
+        self._attendance.begin(self._attend, list(self._runs.values()))
 
     def _turn_guardian(self, guardian: Guardian, now: float, ready: set[object]) -> None:
         was_done = guardian.done
