@@ -47,11 +47,14 @@ def enclose(spec: RunSpec) -> Enclosed:
             reason, remedy = _explain(refusals)
             raise SentinelError(f"no cgroup for --backend cgroup: {reason}", remedy)
     if spec.backend != "rss":
-        from sentinel.cgroup.observer import observed
+        from sentinel.cgroup.observer import STEP, UNREADABLE, observed
 
         container = observed(alone=spec.backend == "auto")
         if isinstance(container, Cgroup):
-            return _observing(container, spec, refusals)
+            try:
+                return _observing(container, spec, refusals)
+            except KernelFileError as error:
+                container = Refusal(STEP, error.message, error.remedy or UNREADABLE)
         if spec.backend == "cgroup-ro":
             raise SentinelError(
                 f"no cgroup for --backend cgroup-ro: {container.reason}", container.remedy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 from sentinel.cgroup import files
@@ -11,6 +12,8 @@ from sentinel.linux.ownmemory import OwnMemory
 from sentinel.model.errors import KernelFileError
 from sentinel.model.snapshot import Composition, Reading
 from sentinel.model.spec import Count, Limits
+
+UNREADABLE = "let the container read its /sys/fs/cgroup"
 
 
 class Share:
@@ -71,7 +74,9 @@ class Share:
     def _all_of_it(self, now: float) -> Reading:
         reading = self._gauge.read(now)
         if reading is None:
-            raise KernelFileError("read", f"{self._cgroup.path}/{files.MEMORY_STAT}", 0)
+            # Gone, or empty: a container engine masks a file with /dev/null.
+            path = f"{self._cgroup.path}/{files.MEMORY_STAT}"
+            raise KernelFileError("read", path, errno.ENODATA, remedy=UNREADABLE)
         return reading
 
 

@@ -13,6 +13,7 @@ command before the root hands out controllers, so nobody can be moved out of a l
 
 from __future__ import annotations
 
+import errno
 import os
 
 from sentinel.cgroup.placement import (
@@ -29,6 +30,7 @@ from sentinel.model.errors import KernelFileError
 
 STEP = "namespace root"
 MAIN_IN_ROOT = PLACES_IN_ROOT[0]
+_WRITABLE = "docker run --privileged, or podman run --security-opt unmask=/sys/fs/cgroup"
 
 
 def namespace_root(host: Host, controllers: frozenset[str]) -> Cgroup | Refusal:
@@ -41,8 +43,7 @@ def namespace_root(host: Host, controllers: frozenset[str]) -> Cgroup | Refusal:
         return Refusal(
             STEP,
             f"{directory} is not the root of a cgroup namespace",
-            "in a container: docker run --privileged, or podman run "
-            "--security-opt unmask=/sys/fs/cgroup",
+            f"in a container: {_WRITABLE}",
             applies=False,
         )
     if host.has_systemd():
@@ -51,7 +52,14 @@ def namespace_root(host: Host, controllers: frozenset[str]) -> Cgroup | Refusal:
     try:
         return _in(root, controllers, host)
     except KernelFileError as error:
-        return Refusal(STEP, error.message, remedy_for(error))
+        return Refusal(STEP, error.message, _remedy(error))
+
+
+def _remedy(error: KernelFileError) -> str:
+    """There is no systemd to ask in a container."""
+    if error.errno not in (errno.EACCES, errno.EPERM):
+        return remedy_for(error)
+    return "run as root in the container" if os.geteuid() else _WRITABLE
 
 
 def _root_of(directory: str) -> str | None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from sentinel.cgroup import files
 from sentinel.cgroup.behalf import OnBehalf
-from sentinel.cgroup.container import Share, counted
+from sentinel.cgroup.container import UNREADABLE, Share, counted
 from sentinel.cgroup.ledger import Ancestry
 from sentinel.cgroup.placement import Host, Refusal, is_namespace_root, own_cgroup
 from sentinel.cgroup.tree import Cgroup
@@ -53,7 +53,7 @@ def observed(host: Host | None = None, *, alone: bool) -> Cgroup | Refusal:
     try:
         return Cgroup.open(directory)
     except KernelFileError as error:
-        return Refusal(STEP, error.message, "let the container read its /sys/fs/cgroup")
+        return Refusal(STEP, error.message, UNREADABLE)
 
 
 class Observer:

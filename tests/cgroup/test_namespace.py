@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -120,16 +121,24 @@ def test_somebody_from_outside_the_pid_namespace(
 
 
 @pytest.mark.parametrize(
-    ("error", "remedy"),
+    ("error", "uid", "remedy"),
     [
-        (30, "mount the cgroup file system writable (docker run --privileged)"),
-        (13, "run as root, or systemd-run --user --scope -p Delegate=yes sentinel exec ..."),
+        (errno.EROFS, 0, "mount the cgroup file system writable (docker run --privileged)"),
+        (errno.EACCES, 1000, "run as root in the container"),
+        (
+            errno.EPERM,
+            0,
+            "docker run --privileged, or podman run --security-opt unmask=/sys/fs/cgroup",
+        ),
     ],
 )
 def test_a_root_that_may_not_be_written(
-    error: int, remedy: str, tmp_path: Path, fake: Tree, container: Path
+    error: int, uid: int, remedy: str, container: Path, request: pytest.FixtureRequest
 ) -> None:
     """Read-only or somebody else's: the step's own refusal, with the remedy for the errno."""
+    fake: Tree = request.getfixturevalue("fake")
+    tmp_path: Path = request.getfixturevalue("tmp_path")
+    request.getfixturevalue("monkeypatch").setattr(os, "geteuid", lambda: uid)
     fake.refuse("write", "cgroup.subtree_control", error)
     found = placed(host(tmp_path, container, "/"))
     assert isinstance(found, Refusal)
