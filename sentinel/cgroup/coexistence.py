@@ -29,7 +29,6 @@ OOMD_AVOID = "user.oomd_avoid"
 """Since systemd 250; older ones look for trusted.oomd_avoid, which a unit's user may not write."""
 
 _SUBJECT = "OOMPolicy"
-_UNITS = (".service", ".scope")
 
 
 def spare_from_oomd(place: str) -> None:
@@ -74,18 +73,17 @@ def probe_oom_policy(host: Host | None = None) -> Check | None:
     directory = own_cgroup(host)
     if isinstance(directory, Refusal) or not host.has_systemd():
         return None
-    names = directory.split("/")
-    unit = next((name for name in reversed(names) if name.endswith(_UNITS)), None)
+    from sentinel.cgroup.manager import ManagerFault
+    from sentinel.cgroup.scope import is_scope_name
+    from sentinel.cgroup.unit import ask_about, unit_of
+
+    unit = unit_of(directory)
     if unit is None:
         return None
-    from sentinel.cgroup.manager import ManagerFault, oom_policy
-    from sentinel.cgroup.scope import bus_of_manager, is_scope_name
-
     if is_scope_name(unit):
         return Check(_SUBJECT, works=True, detail="continue: the scope is ours and delegated")
-    bus = bus_of_manager(host, user=f"user@{os.geteuid()}.service" in names[: names.index(unit)])
     try:
-        policy = oom_policy(bus, unit)
+        policy = ask_about(host, directory, unit, "OOMPolicy")
     except ManagerFault as fault:
         return Check(_SUBJECT, works=True, detail=f"of {unit} is not known: {fault.message}")
     if policy in ("continue", ""):

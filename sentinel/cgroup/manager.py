@@ -68,8 +68,10 @@ def start_scope(bus: Bus, unit: str, clock: Callable[[], float] = monotonic) -> 
         )
 
 
-def oom_policy(bus: Bus, unit: str, clock: Callable[[], float] = monotonic) -> str:
-    """OOMPolicy of `unit`, a service or a scope; empty where its kind has none (before v253).
+def unit_property(bus: Bus, unit: str, name: str, clock: Callable[[], float] = monotonic) -> str:
+    """The property `name` of `unit`, a service or a scope; empty where its kind has none.
+
+    A boolean is `yes` or `no`, as systemctl(1) shows it.
 
     Raises ManagerFault, at the latest after PATIENCE.
     """
@@ -78,7 +80,7 @@ def oom_policy(bus: Bus, unit: str, clock: Callable[[], float] = monotonic) -> s
         (path,) = talk.ask(_GET_UNIT, "s", unit).texts
         get = Call(_NAME, path, _PROPERTIES, "Get")
         try:
-            return talk.ask(get, "ss", f"{_NAME}.{kind}", "OOMPolicy").texts[0]
+            return talk.ask(get, "ss", f"{_NAME}.{kind}", name).texts[0]
         except ManagerFault:
             return ""
 

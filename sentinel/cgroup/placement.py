@@ -144,11 +144,7 @@ def _not_ours(host: Host, directory: str) -> Refusal | None:
     delegated = _marked_delegated(directory)
     uid = os.geteuid()
     if host.has_systemd() and uid == 0 and not delegated:
-        return Refusal(
-            step,
-            f"{directory} belongs to systemd and was not delegated",
-            "systemd-run --scope -p Delegate=yes sentinel exec ...",
-        )
+        return _systemds(directory, "systemd-run --scope")
     if not delegated and os.stat(directory).st_uid != uid:
         return Refusal(
             step,
@@ -167,7 +163,18 @@ def _not_ours(host: Host, directory: str) -> Refusal | None:
             f"{directory} also holds processes that are not ours ({strangers[0]})",
             "start sentinel in a cgroup of its own",
         )
+    # What a user's manager keeps is the user's own, too, and not all versions mark it.
+    if host.has_systemd() and not delegated and f"/user@{uid}.service/" in directory:
+        from sentinel.cgroup.unit import is_delegated
+
+        if not is_delegated(host, directory):
+            return _systemds(directory, "systemd-run --user --scope")
     return None
+
+
+def _systemds(directory: str, run: str) -> Refusal:
+    reason = f"{directory} belongs to systemd and was not delegated"
+    return Refusal("own subtree", reason, f"{run} -p Delegate=yes sentinel exec ...")
 
 
 def _marked_delegated(directory: str) -> bool:
@@ -279,6 +286,10 @@ def remedy_for(error: KernelFileError) -> str:
         return "mount the cgroup file system writable (docker run --privileged)"
     if error.errno in (errno.EACCES, errno.EPERM):
         return "run as root, or systemd-run --user --scope -p Delegate=yes sentinel exec ..."
+    if error.errno in (errno.EAGAIN, errno.ENOSPC):
+        return (
+            "there are too many cgroups: raise cgroup.max.descendants and cgroup.max.depth above it"
+        )
     if error.errno == errno.EBUSY:
         return "stop what keeps starting processes in that cgroup"
     return "sentinel doctor tells more"

@@ -17,6 +17,7 @@ from sentinel.cgroup.manager import Bus, ManagerFault, start_scope
 from sentinel.cgroup.placement import SUPERVISOR, Host, Refusal, enable, own_cgroup, remedy_for
 from sentinel.cgroup.sweep import LeafSweep
 from sentinel.cgroup.tree import Cgroup
+from sentinel.cgroup.unit import SYSTEM_BUS, bus_of_manager
 from sentinel.enclosure import Waiter
 from sentinel.model.errors import KernelFileError
 
@@ -24,7 +25,6 @@ STEP = "systemd scope"
 SCOPE_PREFIX = "sentinel-"
 SCOPE_SUFFIX = ".scope"
 
-_SYSTEM_BUS = "dbus/system_bus_socket"
 _SERVICE = "for a service, add Delegate=yes to its unit"
 
 
@@ -81,7 +81,7 @@ def _bus(host: Host) -> Bus | Refusal:
     """The bus of the manager that may give us a scope: the user's own, or root's the system's."""
     uid = os.geteuid()
     if uid == 0:
-        path = f"{host.run}/{_SYSTEM_BUS}"
+        path = f"{host.run}/{SYSTEM_BUS}"
         if _is_socket(path):
             return bus_of_manager(host, user=False)
         return Refusal(
@@ -105,13 +105,6 @@ def _bus(host: Host) -> Bus | Refusal:
         f"there is no session bus at {path}",
         "install dbus-user-session, or systemctl --user start dbus.socket",
     )
-
-
-def bus_of_manager(host: Host, *, user: bool) -> Bus:
-    """Where the manager of this process's user listens, or the system's."""
-    if user:
-        return Bus(f"unix:path={host.run}/user/{os.geteuid()}/bus", "the user's systemd")
-    return Bus(f"unix:path={host.run}/{_SYSTEM_BUS}", "systemd")
 
 
 def _is_socket(path: str, owner: int = 0) -> bool:

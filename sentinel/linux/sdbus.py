@@ -31,7 +31,8 @@ class Message(NamedTuple):
     """An answer or a signal.
 
     `answers` is the number that the call was sent under, 0 for a signal; `error` the D-Bus name of
-    an error, empty for anything else; `texts` what of its body is a string or an object path.
+    an error, empty for anything else; `texts` what of its body is a string, an object path or a
+    boolean (`yes`, `no`).
     """
 
     answers: int
@@ -122,6 +123,7 @@ class Connection:
     def _texts(self, message: ctypes.c_void_p) -> list[str]:
         found: list[str] = []
         kind, contents, value = ctypes.c_char(), ctypes.c_char_p(), ctypes.c_char_p()
+        flag = ctypes.c_int()
         while True:
             peek = self._library.sd_bus_message_peek_type
             if _checked(peek(message, ctypes.byref(kind), ctypes.byref(contents))) == 0:
@@ -133,6 +135,9 @@ class Connection:
                 read = self._library.sd_bus_message_read_basic
                 _checked(read(message, kind, ctypes.byref(value)))
                 found.append(_text(value.value))
+            elif kind.value == b"b":
+                _checked(self._library.sd_bus_message_read_basic(message, kind, ctypes.byref(flag)))
+                found.append("yes" if flag.value else "no")
             else:
                 _checked(self._library.sd_bus_message_skip(message, None))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sentinel.cgroup import coexistence, manager
-from sentinel.cgroup.manager import Bus, ManagerFault, oom_policy
+from sentinel.cgroup import coexistence, unit
+from sentinel.cgroup.manager import Bus, ManagerFault, unit_property
 from sentinel.cgroup.placement import Host
 from sentinel.linux.mlock import Held
 from sentinel.model.diagnosis import Check
@@ -120,14 +120,14 @@ def test_the_manager_of_the_unit_is_asked(
     host = stand(place)
     asked = []
 
-    def policy(bus: Bus, unit: str) -> str:
-        asked.append((bus, unit))
+    def policy(*words: object) -> str:
+        asked.append(words)
         return "continue"
 
-    monkeypatch.setattr(manager, "oom_policy", policy)
+    monkeypatch.setattr(unit, "unit_property", policy)
     found = coexistence.probe_oom_policy(host)
     assert found == Check("OOMPolicy", works=True, detail="continue, of job.service")
-    assert asked == [(Bus(f"unix:path={host.run}/{address}", owner), UNIT)]
+    assert asked == [(Bus(f"unix:path={host.run}/{address}", owner), UNIT, "OOMPolicy")]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_what_the_policy_means(
             raise policy
         return policy
 
-    monkeypatch.setattr(manager, "oom_policy", answer)
+    monkeypatch.setattr(unit, "unit_property", answer)
     assert coexistence.probe_oom_policy(stand("/job.service")) == check
 
 
@@ -213,7 +213,9 @@ def test_the_policy_of_a_unit_is_read(tmp_path: Path) -> None:
         client.answer(client.take("Get"), "v", ("s", "stop"))
 
     with serving(f"{tmp_path}/bus", serve) as clients:
-        assert oom_policy(Bus(f"unix:path={tmp_path}/bus", "systemd"), UNIT) == "stop"
+        assert (
+            unit_property(Bus(f"unix:path={tmp_path}/bus", "systemd"), UNIT, "OOMPolicy") == "stop"
+        )
     assert clients[0].asked[1:] == [
         ("GetUnit", (UNIT,)),
         ("Get", ("org.freedesktop.systemd1.Service", "OOMPolicy")),
@@ -228,7 +230,8 @@ def test_a_kind_of_unit_that_has_none(tmp_path: Path) -> None:
         client.refuse(client.take("Get"), "org.freedesktop.DBus.Error.UnknownProperty", "none")
 
     with serving(f"{tmp_path}/bus", serve):
-        assert oom_policy(Bus(f"unix:path={tmp_path}/bus", "systemd"), "a.scope") == ""
+        bus = Bus(f"unix:path={tmp_path}/bus", "systemd")
+        assert unit_property(bus, "a.scope", "OOMPolicy") == ""
 
 
 def test_a_unit_that_nobody_knows(tmp_path: Path) -> None:
@@ -241,5 +244,5 @@ def test_a_unit_that_nobody_knows(tmp_path: Path) -> None:
 
     bus = Bus(f"unix:path={tmp_path}/bus", "systemd")
     with serving(f"{tmp_path}/bus", serve), pytest.raises(ManagerFault) as raised:
-        oom_policy(bus, UNIT)
+        unit_property(bus, UNIT, "OOMPolicy")
     assert raised.value.message == "systemd refused GetUnit: NoSuchUnit: not loaded"

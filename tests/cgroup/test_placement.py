@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from sentinel.cgroup import ladder
+from sentinel.cgroup import ladder, unit
 from sentinel.cgroup.ladder import find_place
+from sentinel.cgroup.manager import Bus, ManagerFault
 from sentinel.cgroup.placement import Host, Refusal, own_cgroup, own_subtree
 from tests.cgroup.faketree import Tree
 
 ME = os.getpid()
 MEMORY = frozenset({"memory"})
 UNIFIED = "boot with systemd.unified_cgroup_hierarchy=1"
+TOO_MANY = "there are too many cgroups: raise cgroup.max.descendants and cgroup.max.depth above it"
 SCOPE = "run as root, or systemd-run --user --scope -p Delegate=yes sentinel exec ..."
 
 
@@ -231,6 +234,7 @@ def test_thread_groups(machine: Machine, kind: str) -> None:
         ),
         (errno.EACCES, "Permission denied", SCOPE),
         (errno.EPERM, "Operation not permitted", SCOPE),
+        (errno.ENOSPC, "No space left on device", TOO_MANY),
         (errno.EINVAL, "Invalid argument", "sentinel doctor tells more"),
     ],
 )
@@ -256,13 +260,25 @@ def test_a_process_cannot_be_moved(machine: Machine, error: int) -> None:
     )
 
 
-def test_the_child_cannot_be_made(machine: Machine) -> None:
-    """The refusal is of the mkdir."""
+@pytest.mark.parametrize(
+    ("error", "reason", "remedy"),
+    [
+        (
+            errno.EROFS,
+            "Read-only file system",
+            "mount the cgroup file system writable (docker run --privileged)",
+        ),
+        (errno.EAGAIN, "Resource temporarily unavailable", TOO_MANY),
+        (errno.ENOSPC, "No space left on device", TOO_MANY),
+        (errno.EACCES, "Permission denied", SCOPE),
+    ],
+)
+def test_the_child_cannot_be_made(machine: Machine, error: int, reason: str, remedy: str) -> None:
+    """The refusal is of the mkdir; EAGAIN is what cgroup.max.descendants and max.depth say."""
     own = machine.fake.make("a", procs=(ME,))
-    machine.fake.refuse("mkdir", "sentinel-main", errno.EROFS)
+    machine.fake.refuse("mkdir", "sentinel-main", error)
     assert placed(machine.host("/a")) == refusal(
-        f"cannot mkdir {own}/sentinel-main: Read-only file system",
-        "mount the cgroup file system writable (docker run --privileged)",
+        f"cannot mkdir {own}/sentinel-main: {reason}", remedy
     )
 
 
@@ -276,17 +292,83 @@ def test_a_neighbour_that_forks_faster_than_we_move(machine: Machine) -> None:
     )
 
 
-def test_systemds_unit_that_was_not_delegated(machine: Machine) -> None:
+def test_systemds_unit_that_was_not_delegated(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Root could write there, but it is systemd's."""
     machine.boot_systemd()
     own = machine.fake.make("system.slice/x.service", procs=(ME,))
-    if os.geteuid() != 0:
-        pytest.skip("for root alone; test_the_owner_is_somebody_else is the others' case")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert placed(machine.host("/system.slice/x.service")) == refusal(
         f"{own} belongs to systemd and was not delegated",
         "systemd-run --scope -p Delegate=yes sentinel exec ...",
     )
     assert machine.fake.log == []
+
+
+@pytest.fixture
+def users(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> tuple[int, Callable[[str], Path]]:
+    """An ordinary user under systemd, and how to make a cgroup that is theirs."""
+    machine.boot_systemd()
+    uid = os.geteuid() or 1234
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+
+    def make(path: str) -> Path:
+        own = machine.fake.make(path, procs=(ME,))
+        os.chown(own, uid, -1)
+        return own
+
+    return uid, make
+
+
+@pytest.mark.parametrize("answer", ["yes", "no", "", ManagerFault("it hangs")])
+def test_a_users_manager_is_asked_what_it_has_delegated(
+    machine: Machine,
+    users: tuple[int, Callable[[str], Path]],
+    answer: str | ManagerFault,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All that is below it is the user's, and systemd 252 marks none of it."""
+    uid, make = users
+    asked = []
+
+    def tell(bus: Bus, name: str, what: str) -> str:
+        asked.append((bus.address, name, what))
+        if isinstance(answer, ManagerFault):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(unit, "unit_property", tell)
+    path = f"user-{uid}.slice/user@{uid}.service/app.slice/x.service"
+    own = make(path)
+    host = machine.host(f"/{path}")
+    not_delegated = refusal(
+        f"{own} belongs to systemd and was not delegated",
+        "systemd-run --user --scope -p Delegate=yes sentinel exec ...",
+    )
+    assert placed(host) == (str(own) if answer == "yes" else not_delegated)
+    assert asked == [(f"unix:path={host.run}/user/{uid}/bus", "x.service", "Delegate")]
+
+
+def test_what_a_user_has_from_the_systems_manager_is_delegated(
+    machine: Machine, users: tuple[int, Callable[[str], Path]]
+) -> None:
+    """It gives a cgroup to a user only where it delegates it, marked or not."""
+    _, make = users
+    own = make("system.slice/x.service")
+    assert placed(machine.host("/system.slice/x.service")) == str(own)
+
+
+def test_a_cgroup_in_a_unit_is_not_the_units(
+    machine: Machine, users: tuple[int, Callable[[str], Path]]
+) -> None:
+    """Whoever made it below the user's manager is not to be interfered with."""
+    uid, make = users
+    path = f"user-{uid}.slice/user@{uid}.service/app.slice/x.service/inner"
+    own = make(path)
+    found = placed(machine.host(f"/{path}"))
+    assert isinstance(found, Refusal)
+    assert found.reason == f"{own} belongs to systemd and was not delegated"
 
 
 @pytest.mark.parametrize("systemd", [False, True])

@@ -10,59 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.guarded import PATIENCE, SENTINEL, victim_words, wait_for
+from tests.kernel.guarded import SENTINEL, victim_words
 from tests.lab.login import as_user
 from tests.lab.systemd import UID
+from tests.systemd.runs import (
+    LIMIT,
+    MANY,
+    SHOW,
+    USERS_MANAGER,
+    call,
+    left,
+    nothing_is_left,
+    places,
+    words,
+)
 
-SOON = 20.0
-TOP = "/sys/fs/cgroup"
-LIMIT = ["--limit", "64M"]
-SHOW = ["sh", "-c", "cat /proc/self/cgroup /proc/$PPID/cgroup"]
-USERS_SLICE = f"0::/user.slice/user-{UID}.slice/user@{UID}.service/app.slice"
-MANAGERS = (["systemctl"], as_user(["systemctl", "--user"]))
-
-
-def words(*options: str) -> list[str]:
-    """The command line of a run in a cgroup, or none."""
-    return [SENTINEL, "exec", "--backend", "cgroup", *LIMIT, *options]
-
-
-def call(argv: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run `argv` to its end."""
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE)
-
-
-def left() -> list[str]:
-    """Units and cgroups of runs, of both managers."""
-    units = [
-        call([*manager, "list-units", "--all", "--no-legend", "sentinel-*"]).stdout
-        for manager in MANAGERS
-    ]
-    found = [line for text in units for line in text.splitlines()]
-    for directory, names, _ in os.walk(TOP):
-        found += [f"{directory}/{name}" for name in names if name.startswith("sentinel-")]
-    return found
-
-
-def nothing_is_left() -> None:
-    """Systemd collects an empty scope at once, but not before it has heard of it."""
-    found: list[str] = []
-
-    def gone() -> bool:
-        found[:] = left()
-        return not found
-
-    try:
-        wait_for(gone, "no unit and no cgroup of a run is left", SOON)
-    except AssertionError as error:
-        raise AssertionError(found) from error
-
-
-def places(done: subprocess.CompletedProcess[str]) -> tuple[str, str]:
-    """The cgroups of the command and of its guard."""
-    assert (done.returncode, done.stderr) == (0, ""), done
-    command, guard = done.stdout.splitlines()
-    return command, guard
+USERS_SLICE = f"{USERS_MANAGER}/app.slice"
 
 
 @pytest.mark.parametrize(
@@ -111,24 +74,6 @@ def test_a_user_without_a_manager_hears_how_to_get_one() -> None:
     assert f"loginctl enable-linger {UID}" in refused.stderr
 
 
-def test_a_service_that_delegates_needs_no_scope() -> None:
-    """Delegate=yes in the unit: the leaf is made there, and systemd is not asked."""
-    run = ["systemd-run", "--quiet", "--pipe", "--wait", "-p", "Delegate=yes", *words("--", *SHOW)]
-    command, guard = places(call(run))
-    assert os.path.basename(guard) == "sentinel-main"
-    assert os.path.dirname(guard).endswith(".service")
-    assert os.path.dirname(command) == os.path.dirname(guard)
-    nothing_is_left()
-
-
-def test_a_service_without_delegation_gets_a_scope() -> None:
-    """Nothing is made in a unit that was not delegated."""
-    done = call(["systemd-run", "--quiet", "--pipe", "--wait", *words("--", *SHOW)])
-    _, guard = places(done)
-    assert guard.startswith("0::/system.slice/sentinel-")
-    nothing_is_left()
-
-
 def test_a_run_inside_a_run_stays_in_its_scope() -> None:
     """The inner run asks no systemd: it is in the outer one's leaf."""
     inner = words("--", "cat", "/proc/self/cgroup")
@@ -155,14 +100,11 @@ def test_the_scope_of_a_killed_guard_is_cleared_by_the_next_run() -> None:
         nothing_is_left()
 
 
-@pytest.mark.limit(300)
-@pytest.mark.kernels("6.1")
+@pytest.mark.limit(360)
 def test_two_hundred_launches_in_a_row_leave_nothing() -> None:
     """Neither in systemd nor in cgroupfs."""
-    loop = f"for i in $(seq 200); do {' '.join(words('--', 'true'))} || exit 1; done"
-    done = subprocess.run(
-        as_user(["sh", "-c", loop]), capture_output=True, text=True, check=False, timeout=280
-    )
+    argv = [*MANY, "200", "--backend", "cgroup", *LIMIT, "--", "true"]
+    done = call(as_user(argv), timeout=350)
     assert (done.returncode, done.stderr) == (0, "")
     nothing_is_left()
 
