@@ -83,12 +83,11 @@ def _open(place: Place, *, create: bool) -> RuntimeDirectory:
     try:
         if place.private and os.fstat(parent).st_uid != os.geteuid():
             raise KernelFileError("use", place.parent, errno.EPERM)
-        made = create and _make(place, parent)
+        if create:
+            _make(place, parent)
         fd = _attempt("open", place.path, place.name, _DIRECTORY | os.O_NOFOLLOW, parent)
     finally:
         os.close(parent)
-    if made:
-        os.fchmod(fd, 0o700)  # whatever the umask left of it
     try:
         _refuse_foreign(place.path, os.fstat(fd))
     except KernelFileError:
@@ -108,14 +107,17 @@ def _attempt(op: str, path: str, name: str, flags: int, parent: int | None) -> i
         raise KernelFileError(op, path, number, remedy=remedy) from error
 
 
-def _make(place: Place, parent: int) -> bool:
+def _make(place: Place, parent: int) -> None:
+    # Whatever the caller's umask leaves of the mode: what is 0 its own maker could not open.
+    before = os.umask(_CLOSED_TO_OTHERS)
     try:
         os.mkdir(place.name, 0o700, dir_fd=parent)
     except FileExistsError:
-        return False
+        return
     except OSError as error:
         raise KernelFileError("mkdir", place.path, error.errno or errno.EIO) from error
-    return True
+    finally:
+        os.umask(before)
 
 
 def _refuse_foreign(path: str, status: os.stat_result) -> None:
