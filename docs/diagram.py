@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from docs import blueprint, floorplan, manual, statechart, usage
+from docs import blueprint, floorplan, leakpictures, manual, statechart, usage
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -22,6 +22,8 @@ DRAWN = (
     "docs/architecture.md",
     "docs/architecture.svg",
     "docs/escalation.md",
+    "docs/leak-composition.svg",
+    "docs/leak-staircase.svg",
     manual.PATH,
 )
 
@@ -35,7 +37,8 @@ def drawings(root: str) -> dict[str, str]:
         "docs/escalation.md": statechart.sections(),
     }
     drawn = {path: between_markers(root, path, text) for path, text in between.items()}
-    return {**drawn, "docs/architecture.svg": blueprint.draw(rooms), manual.PATH: manual.page()}
+    drawn["docs/architecture.svg"] = blueprint.draw(rooms)
+    return {**drawn, **leakpictures.pictures(), manual.PATH: manual.page()}
 
 
 def between_markers(root: str, path: str, text: str) -> str:
