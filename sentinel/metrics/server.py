@@ -37,11 +37,11 @@ class Server:
     def __init__(self, scrape: Scrape) -> None:
         """`scrape` makes the page."""
         self._scrape = scrape
-        self._connected = 0
+        self.connected = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one answer. Raises nothing: a client's trouble is its own."""
-        self._connected += 1
+        self.connected += 1
         try:
             writer.write(await self._answer(reader))
             async with asyncio.timeout(TAKING):
@@ -55,11 +55,11 @@ class Server:
         except (OSError, TimeoutError, EOFError):
             pass
         finally:
-            self._connected -= 1
+            self.connected -= 1
             writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
-        if self._connected > MOST_CONNECTIONS:
+        if self.connected > MOST_CONNECTIONS:
             return refused(Refusal(503, f"more than {MOST_CONNECTIONS} connections: try again"))
         try:
             return await self._respond(await _request(reader))
