@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from benchmarks import guest
 from benchmarks.record import Record, load
 from benchmarks.scene import machine
-from benchmarks.workload import program
+from benchmarks.workload import CLIENTS, program
 from tests.lab import ROOT, LabError
 from tests.lab import machine as lab_machine
 from tests.victims.build import victim
@@ -50,3 +50,4 @@ def prepare() -> None:
         compileall.compile_dir(os.path.join(ROOT, package), quiet=2)
     victim()
     program()
+    program(CLIENTS)

@@ -1,4 +1,4 @@
-"""The compiled workload.c, named after its source, made once."""
+"""The benchmarks' own C programs, each compiled once, and named after what it was made from."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import subprocess
 from benchmarks.guarded import word
 from tests.lab import STATE
 
-_SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "workload.c")
+_HERE = os.path.dirname(os.path.abspath(__file__))
+WORKLOAD, CLIENTS = "workload", "clients"
 _FLAGS = ("-O2", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-static")
 
 
 @functools.cache
-def program() -> str:
-    """Path of the program. Raises OSError without a compiler, CalledProcessError if it fails."""
-    with open(_SOURCE, "rb") as file:
+def program(which: str = WORKLOAD) -> str:
+    """Path of a program. Raises OSError without a compiler, CalledProcessError if it fails."""
+    source = os.path.join(_HERE, f"{which}.c")
+    with open(source, "rb") as file:
         name = hashlib.sha256(" ".join(_FLAGS).encode() + file.read()).hexdigest()[:16]
-    path = os.path.join(STATE, "victims", f"workload-{name}")
+    path = os.path.join(STATE, "victims", f"{which}-{name}")
     if os.access(path, os.X_OK):
         return path
     compiler = shutil.which("cc")
@@ -28,7 +30,7 @@ def program() -> str:
         raise FileNotFoundError("cc: not found: apt-get install gcc libc6-dev")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     draft = f"{path}.{os.getpid()}"
-    subprocess.run([compiler, *_FLAGS, "-o", draft, _SOURCE], check=True)
+    subprocess.run([compiler, *_FLAGS, "-o", draft, source], check=True)
     os.replace(draft, path)
     return path
 

@@ -13,6 +13,7 @@ from benchmarks.rows import (
     reaction,
     slowdown,
     streaming,
+    talking,
 )
 
 ROWS: tuple[Row, ...] = (
@@ -25,4 +26,5 @@ ROWS: tuple[Row, ...] = (
     slowdown.ROW,
     *fallback.ROWS,
     observing.ROW,
+    *talking.ROWS,
 )
