@@ -46,7 +46,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 
 REPORTS := .lab/reports
 # Bounded, so that a test that hangs ends the run with its name on the screen.
-NATIVE_SECONDS := 300
+NATIVE_SECONDS := 600
 
 .PHONY: check
 check: venv ## Lint, types, and the tests that touch no other process (seconds)
@@ -79,7 +79,7 @@ test: venv ## Everything: check, native, kernel
 
 # What the tests need beyond Python: a compiler for the small C programs that they guard,
 # and virtual machines where this machine has no cgroup v2 to give.
-LAB_PACKAGES := busybox-static docker-compose e2fsprogs fish gcc libc6-dev man-db qemu-system-x86 user-mode-linux zsh
+LAB_PACKAGES := busybox-static docker-compose e2fsprogs fish gcc libc6-dev man-db ncat netcat-openbsd qemu-system-x86 socat user-mode-linux zsh
 APT_INSTALL  := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .PHONY: lab-deps

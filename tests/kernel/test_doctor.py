@@ -3,6 +3,8 @@
 import os
 import subprocess
 
+import pytest
+
 from tests.kernel.guarded import SENTINEL, leaves
 
 
@@ -19,6 +21,7 @@ def test_doctor_proves_the_cgroup_backend_with_a_victim() -> None:
     assert leaves() == []
 
 
+@pytest.mark.kernels("6.1")
 def test_doctor_names_what_is_missing(leaf: str) -> None:
     """Where memory is not delegated: exit 1, the reason, and the one thing that would help."""
     os.mkdir(f"{leaf}/inner")

@@ -120,6 +120,7 @@ def test_who_ignores_sigterm_is_killed_after_the_grace(tmp_path: object) -> None
     assert ended.document["evidence"]["grace"]["used"] >= 0.5
 
 
+@pytest.mark.kernels("6.1")
 def test_no_grace_at_all(tmp_path: object) -> None:
     """`--grace 0` kills right after the signal."""
     ended = run([*LIMIT, "--grace", "0"], DEAF, f"{tmp_path}/outcome")
@@ -157,6 +158,7 @@ def test_patience_waits_and_lifts_the_wire(tmp_path: object) -> None:
     assert "asked to stop" not in [line["what"] for line in told["timeline"]]
 
 
+@pytest.mark.kernels("6.1")
 def test_patience_ends(tmp_path: object) -> None:
     """`--for`: over the limit for longer is a soft-limit like any other."""
     words = victim_words("hold", "size=80M", "max=120M", "seconds=80")

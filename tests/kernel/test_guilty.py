@@ -15,7 +15,7 @@ from tests.victims import pyleak
 from tests.victims.build import victim
 
 LIMIT = ["--limit", "64M", "--hard-limit", "none"]
-MOST = "max=600M"
+MOST = "max=400M"
 """So much that no leak is over before it is stopped, even if the guard is held up for a moment."""
 OVERSHOOT = 0.05
 TRIES = 5
@@ -49,8 +49,12 @@ def must_be_stopped(leak: Callable[[], Ended]) -> Ended:
 
 @pytest.mark.parametrize("leak", list(LEAKS))
 def test_every_leak_is_stopped(leak: str, tmp_path: object) -> None:
-    """Whatever the memory is made of, SIGTERM comes within 5 % of the limit."""
-    must_be_stopped(lambda: run(LIMIT, LEAKS[leak], f"{tmp_path}/outcome"))
+    """Whatever the memory is made of, SIGTERM comes within 5 % of the limit, and says what grew."""
+    ended = must_be_stopped(lambda: run(LIMIT, LEAKS[leak], f"{tmp_path}/outcome"))
+    if leak.startswith("anon"):
+        composition = ended.document["evidence"]["trigger"]["composition"]
+        assert max(composition, key=composition.get) == "anon"
+        assert "anon" in ended.stderr
 
 
 def test_pinned_inodes_are_a_leak(tmp_path: Path) -> None:
@@ -71,14 +75,6 @@ def test_mlocked_file_pages_are_a_leak(scratch: str, tmp_path: object) -> None:
     """Pages of a file that are locked in memory cannot be reclaimed."""
     words = victim_words("mlock", f"file={scratch}/locked", "rate=0", "max=200M")
     must_be_stopped(lambda: run(LIMIT, words, f"{tmp_path}/outcome"))
-
-
-def test_the_composition_names_what_had_grown(tmp_path: object) -> None:
-    """At the trigger of an anon leak, anon is nearly all of the memory, and the line says so."""
-    ended = run(LIMIT, LEAKS["anon slow"], f"{tmp_path}/outcome")
-    composition = ended.document["evidence"]["trigger"]["composition"]
-    assert max(composition, key=composition.get) == "anon"
-    assert "anon" in ended.stderr
 
 
 @pytest.mark.kernels("6.1")

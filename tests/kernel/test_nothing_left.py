@@ -67,6 +67,7 @@ def test_a_timeout_ends_every_family(family: str, tmp_path: object) -> None:
     assert ended.document["left_behind"] == []
 
 
+@pytest.mark.kernels("6.1")
 def test_a_stopped_child_gets_its_chance(tmp_path: object) -> None:
     """SIGTERM is followed by CONT: a stopped process can handle it, nobody needs a kill."""
     options = [*LIMIT, "--grace", "60s"]
@@ -75,6 +76,7 @@ def test_a_stopped_child_gets_its_chance(tmp_path: object) -> None:
     assert ended.document["survivors_killed"] == 0
 
 
+@pytest.mark.kernels("6.1")
 @pytest.mark.parametrize("stubborn", ["0", "1"])
 def test_a_daemon_does_not_outlive_the_command(stubborn: str, tmp_path: object) -> None:
     """The main process ends normally: the verdict stays exited, the daemon is ended and counted."""
@@ -87,6 +89,7 @@ def test_a_daemon_does_not_outlive_the_command(stubborn: str, tmp_path: object) 
     assert ended.leaves == []
 
 
+@pytest.mark.kernels("6.1")
 def test_a_command_that_leaves_its_leaf_is_still_killed(tmp_path: object) -> None:
     """Root can move itself out of the leaf; the timeout ends it all the same."""
     script = "trap '' TERM; echo 0 > /sys/fs/cgroup/cgroup.procs; echo ready; exec sleep 200"
@@ -94,7 +97,12 @@ def test_a_command_that_leaves_its_leaf_is_still_killed(tmp_path: object) -> Non
     assert (ended.verdict, ended.status) == ("timeout-killed", 124), ended
 
 
-@pytest.mark.parametrize("point", ["starting", "running", "pressed", "stopping"])
+QUICK = pytest.mark.kernels("6.1")
+POINTS = [*(pytest.param(point, marks=QUICK) for point in ("starting", "stopping"))]
+POINTS += [pytest.param(point) for point in ("running", "pressed")]
+
+
+@pytest.mark.parametrize("point", POINTS)
 def test_after_sentinels_own_sigkill_the_next_start_sweeps(point: str, tmp_path: object) -> None:
     """SIGKILL at any point: the next start kills what is left and removes the leaf."""
     options = [*LIMIT, "--grace", "10m"]
@@ -149,6 +157,7 @@ def test_sigkill_at_any_of_many_moments(tmp_path: object) -> None:
         process.communicate(timeout=PATIENCE)
 
 
+@pytest.mark.kernels("6.1")
 def test_the_direct_child_gets_the_signal_when_sentinel_dies(tmp_path: object) -> None:
     """The parent-death signal reaches the command within moments, without any sweep."""
     checkpoint = f"{tmp_path}/checkpoint"

@@ -41,6 +41,7 @@ def test_a_nested_run_stays_inside_the_outer_one(tmp_path: object) -> None:
     assert ended.leaves == []
 
 
+@pytest.mark.kernels("6.1")
 def test_the_outer_limit_holds_for_the_inner_run(tmp_path: object) -> None:
     """An inner run with a larger limit is ended by the outer one, politely and whole."""
     leak = victim_words("leak", "rate=80M", "max=150M")
@@ -72,6 +73,7 @@ def test_a_cgroup_of_our_own_is_used_after_moving_out_of_the_way(
     assert leaves(leaf) == []
 
 
+@pytest.mark.kernels("6.1")
 def test_a_cgroup_without_memory_fails_closed(leaf: str) -> None:
     """Memory not delegated: --backend cgroup is refused in one line, and nothing was started."""
     os.mkdir(f"{leaf}/inner")
@@ -85,6 +87,7 @@ def test_a_cgroup_without_memory_fails_closed(leaf: str) -> None:
     assert "cgroup.subtree_control" in line
 
 
+@pytest.mark.kernels("6.1")
 def test_a_limit_above_an_ancestors_is_one_warning(leaf: str) -> None:
     """The path of the tighter limit is named; the command runs."""
     with open(f"{leaf}/memory.max", "w", encoding="utf-8") as file:
@@ -96,6 +99,7 @@ def test_a_limit_above_an_ancestors_is_one_warning(leaf: str) -> None:
     assert f"{leaf}/memory.max" in line
 
 
+@pytest.mark.kernels("6.1")
 def test_a_full_cgroup_is_a_failure_to_start(leaf: str) -> None:
     """A leaf that cannot be made: 125 with operation, path and errno, and nothing started."""
     script = f"echo 0 > {leaf}/cgroup.procs; echo 0 > {leaf}/cgroup.max.descendants;"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.scenarios import interrupted_loop, keys_and_signals, stop_and_go_on
 from tests.cli.terminal import SENTINEL, alike
 from tests.kernel.guarded import leaves
@@ -16,6 +18,7 @@ def test_every_key_and_every_signal_arrives_exactly_once() -> None:
     assert leaves() == []
 
 
+@pytest.mark.kernels("6.1")
 def test_ctrl_c_ends_the_loop() -> None:
     """Bash sees Sentinel die of SIGINT, with its leaf removed before."""
     shown, status = alike(lambda bash: (interrupted_loop(bash), bash.ask("echo $?")), GUARD)
@@ -23,6 +26,7 @@ def test_ctrl_c_ends_the_loop() -> None:
     assert leaves() == []
 
 
+@pytest.mark.kernels("6.1")
 def test_stop_and_go_on_inside_a_pipeline() -> None:
     """Ctrl-Z and fg of `a | sentinel exec b | c`."""
     found = alike(stop_and_go_on, GUARD)

@@ -36,14 +36,20 @@ PACKAGES = {
     "/usr/bin/fish": "fish",
     "/usr/bin/man": "man-db",
     "/usr/bin/zsh": "zsh",
+    "/bin/nc.openbsd": "netcat-openbsd",
+    "/usr/bin/ncat": "ncat",
+    "/usr/bin/socat": "socat",
 }
 """Each file that the tests need beyond Python, and the Debian package that brings it."""
 
-MEMORY = "2048M"
+MEMORY = "1024M"
 """What a guest has."""
 
 COMPILER = ("/usr/bin/cc", "/usr/include/stdlib.h")
 """What the small C programs of the tests are made with, on any kernel."""
+
+TALKERS = ("/bin/nc.openbsd", "/usr/bin/ncat", "/usr/bin/socat")
+"""What people talk to a socket with."""
 
 READERS = ("/usr/bin/docker-compose", "/usr/bin/fish", "/usr/bin/man", "/usr/bin/zsh")
 """The programs that read what the project writes for them: completions, manual, compose file."""
@@ -80,7 +86,11 @@ KERNELS = {
 
 def missing_packages(kernels: Iterable[Kernel]) -> list[str]:
     """Return the Debian packages that tests on `kernels` need and this machine has not, sorted."""
-    needed = {path for kernel in kernels for path in kernel.programs} | {*COMPILER, *READERS}
+    needed = {path for kernel in kernels for path in kernel.programs} | {
+        *COMPILER,
+        *READERS,
+        *TALKERS,
+    }
     return sorted({PACKAGES[path] for path in needed if not os.path.exists(path)})
 
 
