@@ -1,9 +1,23 @@
 """Inside a container: where the leaf is made, and what becomes of the container's processes."""
 
 import errno
+import os
+import shlex
 
+import pytest
+
+from tests.kernel.cgroupfs import enable, write
 from tests.kernel.contained import contained, in_container, put_into, sentinel
-from tests.kernel.guarded import SENTINEL, ended_at_last, leaves, read, victim_words, wait_for
+from tests.kernel.guarded import (
+    PATIENCE,
+    SENTINEL,
+    ended_at_last,
+    leaves,
+    read,
+    victim_words,
+    wait_for,
+)
+from tests.lab.capability import lab_kernel
 
 OWN = "cat /proc/self/cgroup"
 RUN = sentinel("--limit", "64M", "--", "cat", "/proc/self/cgroup")
@@ -37,6 +51,22 @@ def test_eight_runs_at_once_in_a_fresh_container(leaf: str) -> None:
     assert len(set(places)) == 8
     assert all(place.startswith("0::/sentinel-run-cat-") for place in places), places
     assert leaves(leaf) == []
+
+
+def test_two_runs_at_once_in_fresh_containers(leaf: str) -> None:
+    """Again and again: who comes second finds the other's work, done or half done."""
+    enable(leaf)
+    boxes = [f"{leaf}/box{number}" for number in range(10 if lab_kernel() != "6.12" else 4)]
+    for box in boxes:
+        os.mkdir(box)
+    ended = [(box, in_container(box, f"{RUN} & {RUN} & wait")) for box in boxes]
+    assert [(status, stderr) for _, (status, _, stderr) in ended] == [(0, "")] * len(boxes)
+    for box, (_, stdout, _) in ended:
+        first, second = stdout.splitlines()
+        assert first != second
+        assert first.startswith("0::/sentinel-run-cat-")
+        assert second.startswith("0::/sentinel-run-cat-")
+        assert leaves(box) == []
 
 
 def test_a_process_of_another_user_moves_along(leaf: str) -> None:
@@ -81,6 +111,49 @@ def test_a_tree_of_the_host_that_was_bound_in_is_not_taken_for_ours(leaf: str) -
     assert (status, stdout) == (125, "")
     (line,) = stderr.splitlines()
     assert "own cgroup / is not below any cgroup2 mount" in line
+
+
+def test_without_a_cgroup_file_system_there_is_rss(leaf: str) -> None:
+    """Nobody mounted one: said in one line, and the run goes on with what can be had."""
+    run = shlex.join([SENTINEL, "exec", "--limit", "64M", "--", "echo", "started"])
+    status, stdout, stderr = in_container(leaf, f"umount /sys/fs/cgroup && {run}")
+    assert (status, stdout) == (0, "started\n"), stderr
+    assert stderr == (
+        "sentinel: watching by rss, the fallback: no cgroup v2 hierarchy is mounted; for a cgroup: "
+        "boot with systemd.unified_cgroup_hierarchy=1 or mount cgroup2 on /sys/fs/cgroup\n"
+    )
+
+
+def test_who_was_moved_out_of_the_container_is_told_so(leaf: str) -> None:
+    """/proc/self/cgroup reads /../other: no cgroup of ours, and nobody guesses one."""
+    enable(leaf)
+    for name in ("box", "other"):
+        os.mkdir(f"{leaf}/{name}")
+    run = shlex.join([SENTINEL, "exec", "--limit", "64M", "--", "echo", "started"])
+    script = f"echo $$; read line; {OWN}; {run}; exec cat"
+    with ended_at_last(contained(f"{leaf}/box", script)) as container:
+        assert container.stdout is not None
+        pid = container.stdout.readline().strip()
+        write(f"{leaf}/other", "cgroup.procs", pid)
+        stdout, stderr = container.communicate("\n", timeout=PATIENCE)
+    assert stdout == "0::/../other\nstarted\n"
+    assert stderr == (
+        "sentinel: watching by rss, the fallback: this process is in /../other, outside its cgroup "
+        "namespace; for a cgroup: start it inside the container's own cgroup namespace\n"
+    )
+
+
+@pytest.mark.parametrize("tasks", [2, 60])
+def test_a_container_with_few_tasks(leaf: str, tasks: int) -> None:
+    """Sentinel has one task of its own; what does not fit any more is told as what it is."""
+    write(leaf, "pids.max", str(tasks))
+    status, stdout, stderr = in_container(leaf, sentinel("--limit", "64M", "--", "echo", "started"))
+    if tasks == 60:
+        assert (status, stdout, stderr) == (0, "started\n", "")
+    else:
+        assert (status, stdout) == (125, "")
+        assert "Resource temporarily unavailable" in stderr
+    assert leaves(leaf) == []
 
 
 def test_the_leak_of_a_container_is_stopped_politely(leaf: str) -> None:

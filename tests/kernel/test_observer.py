@@ -3,12 +3,42 @@
 import json
 import os
 import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
 
 from tests.kernel.cgroupfs import write
-from tests.kernel.contained import in_container
-from tests.kernel.guarded import SENTINEL, Ended, own_directory, run, victim_words
+from tests.kernel.contained import contained, in_container
+from tests.kernel.guarded import (
+    PATIENCE,
+    SENTINEL,
+    Ended,
+    ended_at_last,
+    own_directory,
+    run,
+    victim_words,
+)
 
 REMEDY = "for a leaf: mount the cgroup file system writable (docker run --privileged)"
+
+
+@contextmanager
+def swap(path: str, size: int) -> Iterator[None]:
+    """Swap to a file of `size` bytes on a real disk, for the time being."""
+    with open(path, "wb") as file:
+        block = bytes(1 << 20)
+        file.writelines(block for _ in range(size >> 20))
+        os.fchmod(file.fileno(), 0o600)
+        os.fsync(file.fileno())
+    for tool in (["mkswap", path], ["swapon", path]):
+        subprocess.run(tool, check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["swapoff", path], check=True)
 
 
 def observed(cgroup: str, options: list[str], command: list[str], outcome: str) -> Ended:
@@ -83,6 +113,88 @@ def test_the_hard_limit_is_sampled_too(leaf: str, tmp_path: object) -> None:
     ended = observed(leaf, ["--for", "60s", "--hard-limit", "96M"], leak, f"{tmp_path}/outcome")
     assert (ended.verdict, ended.status) == ("hard-limit", 124), ended
     assert "in a cgroup that cannot hold it" in ended.stderr
+
+
+MASK = "mount --bind /dev/null /sys/fs/cgroup/{}"
+
+
+def test_masked_memory_files_lead_on_to_rss(leaf: str, tmp_path: object) -> None:
+    """A file that an engine hid behind /dev/null says nothing, which is not 0."""
+    words = [SENTINEL, "exec", "--limit", "64M", "--json", f"{tmp_path}/outcome", "--", "true"]
+    script = f"{MASK.format('memory.stat')} && {shlex.join(words)}"
+    status, _, stderr = in_container(leaf, script, options="ro")
+    assert status == 0, stderr
+    (line,) = stderr.splitlines()
+    assert line == (
+        "sentinel: watching by rss, the fallback: cannot read /sys/fs/cgroup/memory.stat: No data "
+        "available; for a cgroup: let the container read its /sys/fs/cgroup"
+    )
+    with open(f"{tmp_path}/outcome", encoding="utf-8") as file:
+        assert json.load(file)["backend"] == "rss"
+
+
+def test_by_name_masked_memory_files_are_refused(leaf: str) -> None:
+    """--backend cgroup-ro fails closed."""
+    words = [SENTINEL, "exec", "--backend", "cgroup-ro", "--limit", "64M", "--", "echo", "started"]
+    script = f"{MASK.format('memory.current')} && {shlex.join(words)}"
+    status, stdout, stderr = in_container(leaf, script, options="ro")
+    assert (status, stdout) == (125, "")
+    assert "no cgroup for --backend cgroup-ro: cannot read /sys/fs/cgroup/memory.stat" in stderr
+
+
+def test_without_event_counters_a_leak_is_stopped_all_the_same(leaf: str, tmp_path: object) -> None:
+    """memory.events tells of an OOM only."""
+    leak = victim_words("leak", "rate=80M", "max=120M")
+    words = [SENTINEL, "exec", "--limit", "64M", "--json", f"{tmp_path}/outcome", "--", *leak]
+    masks = [MASK.format(name) for name in ("memory.events", "memory.events.local")]
+    script = " && ".join([*masks, shlex.join(words)])
+    status, _, stderr = in_container(leaf, script, options="ro")
+    assert status == 124, stderr
+    with open(f"{tmp_path}/outcome", encoding="utf-8") as file:
+        found = json.load(file)
+    assert (found["verdict"], found["backend"]) == ("soft-limit", "cgroup-ro")
+    assert found["evidence"]["oom_above"] is None
+
+
+def test_memory_that_cannot_be_read_any_more_is_told_once(leaf: str, tmp_path: object) -> None:
+    """The run goes on without it, and is watched again when it comes back."""
+    hold = shlex.join(victim_words("hold", "size=80M", "seconds=300"))
+    wait = f"until test -e {tmp_path}/{{0}}; do sleep 0.05; done"
+    words = [SENTINEL, "exec", "--limit", "64M", "--json", f"{tmp_path}/outcome", "--"]
+    run = shlex.join([*words, "sh", "-c", f"{wait.format('back')}; exec {hold}"])
+    script = (
+        f"{run} & {wait.format('mask')}; {MASK.format('memory.stat')}; {wait.format('unmask')};"
+    )
+    script += f" umount /sys/fs/cgroup/memory.stat; touch {tmp_path}/back; wait $!"
+    with ended_at_last(contained(leaf, script, options="ro")) as container:
+        assert container.stderr is not None
+        assert container.stderr.readline().startswith("sentinel: observing by cgroup-ro: ")
+        Path(f"{tmp_path}/mask").touch()
+        assert container.stderr.readline().startswith(
+            "sentinel: sh: degraded: cannot read /sys/fs/cgroup/memory.stat: No data available"
+        )
+        Path(f"{tmp_path}/unmask").touch()
+        container.communicate(timeout=PATIENCE)
+    assert container.returncode == 124
+    with open(f"{tmp_path}/outcome", encoding="utf-8") as file:
+        found = json.load(file)
+    assert found["verdict"] == "soft-limit"
+    assert [moment["what"] for moment in found["timeline"]].count("degraded") == 1
+
+
+@pytest.mark.lab
+def test_what_was_swapped_out_counts(leaf: str, scratch: str, tmp_path: object) -> None:
+    """The container swaps, and its own wall is below the run's limit: the leak is stopped."""
+    if not os.path.exists(f"{leaf}/memory.swap.max"):
+        pytest.fail("this kernel does not count swap")
+    with swap(f"{scratch}/swap", 256 << 20):
+        write(leaf, "memory.max", str(40 << 20))
+        leak = victim_words("leak", "rate=40M", "max=200M")
+        ended = observed(leaf, ["--hard-limit", "none"], leak, f"{tmp_path}/outcome")
+    assert (ended.verdict, ended.status) == ("soft-limit", 124), ended
+    trigger = ended.document["evidence"]["trigger"]
+    assert trigger["working_set"] >= 64 << 20
+    assert trigger["composition"]["anon"] >= 60 << 20
 
 
 def test_an_oom_at_the_containers_own_limit_is_told(leaf: str, tmp_path: object) -> None:
