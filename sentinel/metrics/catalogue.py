@@ -107,7 +107,7 @@ _LOAD = (
     ),
     Row("sentinel_cpu_seconds_total", _C, "cpu.stat: CPU time used.", ("mode",)),
     Row("sentinel_io_bytes_total", _C, "io.stat: bytes moved, all devices.", ("direction",)),
-    Row("sentinel_tasks", _G, "pids.current: processes and threads; rss: /proc/PID/stat."),
+    Row("sentinel_tasks", _G, "pids.current or cgroup.threads: all threads; rss: /proc/PID/stat."),
     Row("sentinel_processes", _G, "cgroup.procs: processes; rss: the run's family in /proc."),
     Row("sentinel_open_fds", _G, "/proc/PID/fd: open descriptors of all processes; on request."),
     Row(

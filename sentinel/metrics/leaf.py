@@ -79,10 +79,14 @@ def processes(path: str) -> list[int]:
 
     What vanishes meanwhile has none. Raises KernelFileError.
     """
-    text = (read_leaf(path, ("cgroup.procs",)) or {}).get("cgroup.procs", "")
+    return _listed(path, "cgroup.procs")
+
+
+def _listed(path: str, name: str) -> list[int]:
+    text = (read_leaf(path, (name,)) or {}).get(name, "")
     found = [int(word) for word in text.split()]
     for below in _below(path):
-        found += processes(below)
+        found += _listed(below, name)
     return found
 
 
@@ -215,4 +219,6 @@ def leaf_values(path: str, texts: Texts, known: dict[str, int | None]) -> Values
     effective = _tightest(_limit(texts.get("memory.max", "")), limits_above(path, known))
     put(values, "sentinel_memory_effective_limit_bytes", effective)
     put(values, "sentinel_processes", len(processes(path)))
+    if "sentinel_tasks" not in values:  # the pids controller is enabled for --pids alone
+        put(values, "sentinel_tasks", len(_listed(path, "cgroup.threads")))
     return values

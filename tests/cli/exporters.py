@@ -114,7 +114,8 @@ def metered(
     port: int, name: str, command: Sequence[str | bytes], *options: str
 ) -> Iterator[Victim]:
     """A guarded run with metrics at `port`; its exporter is ended with it."""
-    argv = [SENTINEL, "exec", "-q", "--backend", "rss", "--name", name, f"--metrics={port}"]
+    backend = () if "--backend" in options else ("--backend", "rss")
+    argv = [SENTINEL, "exec", "-q", *backend, "--name", name, f"--metrics={port}"]
     process = subprocess.Popen([*argv, *options, "--", *command], stdout=subprocess.PIPE)
     try:
         yield Victim(process)

@@ -25,6 +25,7 @@ from tests.cli.exporters import (
 )
 from tests.cli.processes import parent
 from tests.cli.terminal import PATIENCE, SENTINEL
+from tests.observability import programs
 from tests.victims.build import victim
 from tests.victims.running import wait_until
 
@@ -32,7 +33,6 @@ CURRENT = "sentinel_memory_current_bytes"
 STATE = "sentinel_run_state"
 ENDED = "sentinel_runs_ended_total"
 LINGER = ("--metrics-linger", "1s")
-PROMTOOL = ("promtool", "check", "metrics")
 
 
 def hold() -> list[str | bytes]:
@@ -61,7 +61,8 @@ def stack() -> Iterator[ExitStack]:
 
 def checked(body: bytes) -> str:
     """What promtool has to say about a page; empty: nothing."""
-    done = subprocess.run(PROMTOOL, input=body, capture_output=True, check=False, timeout=PATIENCE)
+    argv = [programs.path("promtool"), "check", "metrics"]
+    done = subprocess.run(argv, input=body, capture_output=True, check=False, timeout=PATIENCE)
     return (done.stdout + done.stderr).decode() + ("" if done.returncode == 0 else "failed")
 
 

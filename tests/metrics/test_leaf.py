@@ -140,6 +140,14 @@ def test_a_limit_of_max_is_left_out(tmp_path: Path) -> None:
     assert "sentinel_memory_effective_limit_bytes" not in leaf.leaf_values(str(path), texts, {})
 
 
+def test_threads_are_counted_where_the_pids_controller_is_off(tmp_path: Path) -> None:
+    """Those of cgroups below it included."""
+    path = make_cgroup(tmp_path / "leaf", pids_current=None, cgroup_threads="101\n102\n103\n")
+    make_cgroup(path / "main", pids_current=None, cgroup_threads="7\n")
+    texts = leaf.read_leaf(str(path), leaf.PRESENT) or {}
+    assert leaf.leaf_values(str(path), texts, {})["sentinel_tasks"] == {(): 4}
+
+
 def test_processes_below_the_leaf_are_its_own(tmp_path: Path) -> None:
     """A nested run's leaf lies in it; its sockets carry the inner cgroup's number."""
     path = make_cgroup(tmp_path / "leaf")

@@ -1,0 +1,84 @@
+"""A process that shares nothing of ours but what it is given."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+
+import pytest
+
+from sentinel.linux.daemon import start_daemon
+
+REPORT = """
+import json, os, signal, sys
+fds = {}
+for name in os.listdir('/proc/self/fd'):
+    try:
+        fds[name] = os.readlink('/proc/self/fd/' + name)
+    except OSError:
+        pass
+handlers = [n for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN]
+told = {
+    'fds': fds, 'session': os.getsid(0), 'pid': os.getpid(), 'ignored': handlers,
+    'blocked': list(signal.pthread_sigmask(signal.SIG_BLOCK, [])), 'environment': dict(os.environ),
+}
+os.write(int(sys.argv[1]), json.dumps(told).encode())
+"""
+PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}
+"""What every Python ignores by itself."""
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """What a daemon says of itself that was started amid open pipes and blocked signals."""
+    monkeypatch.setenv("SECRET", "x")
+    reading, writing = os.pipe()
+    inherited = os.dup(reading)
+    os.set_inheritable(inherited, True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        argv = [sys.executable, "-I", "-c", REPORT, str(writing)]
+        pid = start_daemon(argv, {writing})
+        assert not os.get_inheritable(writing)
+        os.close(writing)
+        os.waitpid(pid, 0)
+        found = json.loads(os.read(reading, 1 << 16))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGHUP, ignored)
+        os.close(inherited)
+        os.close(reading)
+    assert isinstance(found, dict)
+    assert found["pid"] == pid
+    return {**found, "kept": str(writing)}
+
+
+def test_it_has_the_kept_descriptors_and_no_others(told: dict[str, object]) -> None:
+    """Streams are /dev/null; pipes that were meant for a command stay out."""
+    fds = told["fds"]
+    assert isinstance(fds, dict)
+    assert {fds[name] for name in ("0", "1", "2")} == {"/dev/null"}
+    pipes = [name for name, target in fds.items() if target.startswith("pipe:")]
+    assert pipes == [told["kept"]]
+
+
+def test_it_leads_a_session_and_has_default_signals(told: dict[str, object]) -> None:
+    """No terminal can reach it, and it can be ended."""
+    assert told["session"] == told["pid"]
+    assert told["blocked"] == []
+    ignored = told["ignored"]
+    assert isinstance(ignored, list)
+    assert set(ignored) <= PYTHONS
+
+
+def test_it_gets_few_variables(told: dict[str, object]) -> None:
+    """What a run's environment holds is the run's."""
+    environment = told["environment"]
+    assert isinstance(environment, dict)
+    assert "SECRET" not in environment
+    assert set(environment) <= {
+        *("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "TZ", "LC_CTYPE"),
+    }
