@@ -96,6 +96,7 @@ class ControlServer:
             self._follow(self._succession.turn(now, ready=is_ready))
         if self._traffic is not None:
             self._traffic.turn(now, ready)
+        self._events.tell(now)  # what was asked for just now is an event, too
 
     def deadline(self) -> float | None:
         """When `turn` must be called at the latest; None with nobody connected."""
