@@ -85,18 +85,27 @@ def _values_of(word: LastWord) -> Values:
 def fold(past: Mapping[str, Past], words: Sequence[LastWord]) -> dict[str, Past]:
     """`past` with `words` counted in, each once, and the oldest names forgotten."""
     folded = dict(past)
-    for word in words:
+    for word in sorted(words, key=lambda word: word.ended):
         before = folded.get(word.name)
-        if before is not None and before.includes(word.pid, word.started):
-            continue
-        values = _values_of(word)
-        ids: tuple[tuple[int, float], ...] = ((word.pid, word.started),)
-        if before is not None:
-            values = added(values, before.values)
-            ids = (*before.ids[-MOST_IDS + 1 :], *ids)
-        folded[word.name] = Past(word.backend, word.command, word.verdict, word.ended, ids, values)
+        if before is None:
+            folded[word.name] = _past_of(word)
+        elif not before.includes(word.pid, word.started):
+            folded[word.name] = _joined(before, _past_of(word))
     latest = sorted(folded.items(), key=lambda item: item[1].ended)[-MOST_NAMES:]
     return dict(latest)
+
+
+def _past_of(word: LastWord) -> Past:
+    ids = ((word.pid, word.started),)
+    return Past(word.backend, word.command, word.verdict, word.ended, ids, _values_of(word))
+
+
+def _joined(before: Past, after: Past) -> Past:
+    """Both counted; peaks, verdict and the rest are those of the run that ended last."""
+    if before.ended > after.ended:  # its word took longer to get here
+        before, after = after, before
+    ids = (*before.ids, *after.ids)[-MOST_IDS:]
+    return after._replace(ids=ids, values=added(after.values, before.values))
 
 
 def format_past(past: Mapping[str, Past]) -> bytes:

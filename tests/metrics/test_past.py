@@ -121,6 +121,14 @@ def test_counters_of_a_name_only_grow() -> None:
     assert not of.includes(12, 1000.0)
 
 
+def test_words_may_arrive_in_any_order() -> None:
+    """The last run is the one that ended last, not the one that was read last."""
+    for words in ([WORD, AGAIN], [AGAIN, WORD]):
+        assert fold({}, words) == fold(fold({}, [WORD]), [AGAIN])
+    late = fold(fold({}, [AGAIN]), [WORD])["worker"]
+    assert late == fold({}, [WORD, AGAIN])["worker"]
+
+
 def test_a_word_that_is_read_twice_counts_once() -> None:
     """A crash between counting and removing must not count again."""
     once = fold({}, [WORD])
