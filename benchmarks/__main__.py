@@ -24,7 +24,7 @@ from benchmarks.measuring import measure
 from benchmarks.record import Record, as_json, load, merged, recorded, recorded_path, save
 from benchmarks.row import Row
 from benchmarks.rows import ROWS
-from benchmarks.site import here
+from benchmarks.site import SYSTEMD, here
 from tests.lab import STATE, LabError
 from tests.lab import machine as lab_machine
 from tests.lab.kernels import KERNELS, missing_packages
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--native", action="store_true", help="this machine")
-    parser.add_argument("--lab", choices=KERNELS, action="append", default=[], help="a kernel")
+    parser.add_argument("--lab", choices=lab.TIMEOUTS, action="append", default=[], help="a kernel")
     parser.add_argument("--only", choices=NAMES, action="append", metavar="ROW", help="one row")
     parser.add_argument("--quick", action="store_true", help="two short rounds of everything")
     parser.add_argument("--write", action="store_true", help="record results, make README.md")
@@ -84,8 +84,8 @@ def _sites(options: argparse.Namespace) -> Iterator[str]:
     everything = not (options.native or options.lab)
     if options.native or everything:
         yield "native"
-    for name, kernel in KERNELS.items():
-        missing = missing_packages([kernel])
+    for name in lab.TIMEOUTS:
+        missing = missing_packages([KERNELS[name.removesuffix(SYSTEMD)]])
         if name in options.lab or (everything and not missing):
             yield name
         elif everything:

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from benchmarks import guest
 from benchmarks.record import Record, load
 from benchmarks.scene import machine
+from benchmarks.site import SYSTEMD
 from benchmarks.workload import CLIENTS, program
 from tests.lab import ROOT, LabError
 from tests.lab import machine as lab_machine
 from tests.victims.build import victim
 
-TIMEOUTS = {"6.1": 1800, "6.12": 3600}
+TIMEOUTS = {"6.1": 1800, "6.1-systemd": 900, "6.12": 3600}
 """Seconds for the boot and all rows."""
 
 
@@ -33,8 +34,9 @@ def measure(kernel: str, rows: Sequence[str], *, quick: bool) -> Record:
             [sys.executable, "-m", "benchmarks.guest", *words],
             timeout=TIMEOUTS[kernel],
             bring={guest.RESULTS: path},
+            init="systemd" if kernel.endswith(SYSTEMD) else "busybox",
         )
-        result = lab_machine.run(kernel, order)
+        result = lab_machine.run(kernel.removesuffix(SYSTEMD), order)
         record = load(path)
     if result.status != 0:
         why = f"no end within {TIMEOUTS[kernel]} s" if result.timed_out else "it failed"

@@ -11,7 +11,7 @@ from benchmarks import figures
 from benchmarks.figures import Measured
 
 RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results")
-SITES = ("native", "6.1", "6.12")
+SITES = ("native", "6.1", "6.1-systemd", "6.12")
 """In the order of the page."""
 SCHEMA = 1
 

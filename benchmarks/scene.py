@@ -8,7 +8,11 @@ import sys
 from benchmarks.record import Scene
 from tests.lab.capability import plain
 
-HOW = {"6.1": "user-mode Linux", "6.12": "QEMU, its CPU emulated in software"}
+HOW = {
+    "6.1": "user-mode Linux",
+    "6.1-systemd": "user-mode Linux, systemd",
+    "6.12": "QEMU, its CPU emulated in software",
+}
 
 
 def scene(site: str) -> Scene:

@@ -12,6 +12,8 @@ SLOW = "6.12"
 TICKING = "6.1"
 """User-mode Linux counts a process's CPU in ticks of 10 ms: a guard that works for less than one
 at a time is charged nothing, however often it does."""
+SYSTEMD = "-systemd"
+"""What the name of a kernel ends with where systemd is PID 1."""
 
 
 class Site(NamedTuple):
@@ -28,9 +30,14 @@ class Site(NamedTuple):
         return self.name == SLOW
 
     @property
+    def systemd(self) -> bool:
+        """Whether systemd is PID 1, and has an ordinary user to serve."""
+        return self.name.endswith(SYSTEMD)
+
+    @property
     def counts_cpu(self) -> bool:
         """Whether the CPU time of a process that works little at a time can be measured."""
-        return self.name != TICKING
+        return self.name.removesuffix(SYSTEMD) != TICKING
 
     def times(self, full: int, slow: int | None = None) -> int:
         """How many rounds: `slow` of them on an emulated CPU, two for a quick look."""
@@ -68,6 +75,8 @@ def here(scratch: str, *, quick: bool) -> Site:
     """The kernel that this process runs on."""
     inside = capability.lab_kernel()
     leaves = capability.native()
+    if inside is not None and capability.systemd_guest():
+        return Site(inside + SYSTEMD, ("cgroup",), scratch, quick)
     if inside is not None:
         return Site(inside, ("cgroup",) if leaves else (), scratch, quick)
     return Site("native", ("cgroup", "rss") if leaves else ("rss",), scratch, quick)

@@ -11,6 +11,7 @@ from benchmarks.rows import (
     launch,
     observing,
     reaction,
+    scope,
     slowdown,
     streaming,
     talking,
@@ -18,6 +19,7 @@ from benchmarks.rows import (
 
 ROWS: tuple[Row, ...] = (
     launch.ROW,
+    scope.ROW,
     reaction.ROW,
     checkpoint.ROW,
     emptying.ROW,
