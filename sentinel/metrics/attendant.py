@@ -152,7 +152,7 @@ class MetricsAttendant:
         status, values = found or (run.status(now), {})
         ledger, actions = outcome.ledger, run.actions()
         if ledger.peak_current is not None:
-            values.setdefault("sentinel_memory_peak_bytes", {})[()] = ledger.peak_current
+            values.setdefault("sentinel_memory_peak_bytes", {(): ledger.peak_current})
         if ledger.high_ignored is not None:
             ignored = float(ledger.high_ignored)
             values["sentinel_memory_high_ignored_total"] = {("reclaimable",): ignored}
