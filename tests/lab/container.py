@@ -81,15 +81,22 @@ class Container(NamedTuple):
 
 @contextmanager
 def container(
-    kind: str, argv: Sequence[str], memory: int | None = None, stdio: int | None = subprocess.PIPE
+    kind: str,
+    argv: Sequence[str],
+    memory: int | None = None,
+    stdio: int | None = subprocess.PIPE,
+    shared: Sequence[str] = (),
 ) -> Iterator[Container]:
     """Run `argv` in a container of `kind` with `memory` bytes; it is gone after the block.
 
-    `stdio` is what its three streams are: pipes, or None for those of the caller.
+    `stdio` is what its three streams are: pipes, or None for those of the caller. Directories
+    in `shared` are the guest's own there too, as with the engines' option --volume.
     """
     bundle = tempfile.mkdtemp(prefix="container-")
     name = os.path.basename(bundle)
-    _write_bundle(bundle, _specification(KINDS[kind], argv, memory, name))
+    specification = _specification(KINDS[kind], argv, memory, name)
+    specification["mounts"] += [_bound(path, "rw") for path in shared]
+    _write_bundle(bundle, specification)
     # Whatever has systemd booted leaves cgroups to it, as the engines do.
     manager = ["--systemd-cgroup"] if os.path.isdir("/run/systemd/system") else []
     crun = [CRUN, *manager, "run", "--bundle", bundle, name]
