@@ -77,7 +77,7 @@ class ControlServer:
             self._doorways.append(doorway)
             doorway.open(observation, self._hear, now)
         self._clear_away()
-        if not observation.socket:
+        if not observation.socket or not runs:
             return
         self._traffic = Traffic(loop, self, loop.now)
         for doorway in self._doorways:

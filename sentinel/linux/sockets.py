@@ -141,7 +141,7 @@ def listen(path: str, mode: int) -> Listener:
     if len(os.fsencode(path)) > LONGEST_PATH:
         remedy = f"a socket's path has at most {LONGEST_PATH} bytes: choose a shorter one"
         raise KernelFileError("bind", path, errno.ENAMETOOLONG, remedy=remedy)
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    sock = _new("bind", path)
     try:
         sock.setblocking(False)
         # bind(2) gives the file the mode of the socket's own inode, less the umask: so nobody
@@ -164,7 +164,7 @@ def connect(path: str) -> Stream:
 
     Raises KernelFileError: ECONNREFUSED when nobody listens, EAGAIN when too many wait already.
     """
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    sock = _new("connect to", path)
     try:
         sock.setblocking(False)
         sock.connect(os.fsencode(path))
@@ -172,6 +172,13 @@ def connect(path: str) -> Stream:
         sock.close()
         raise KernelFileError("connect to", path, error.errno or errno.EIO) from error
     return Stream(sock)
+
+
+def _new(op: str, path: str) -> _socket.socket:
+    try:
+        return _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    except OSError as error:
+        raise KernelFileError(op, path, error.errno or errno.EMFILE) from error
 
 
 def descriptors_allowed() -> int:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from sentinel.control.client import ask
+from sentinel.control.client import ControlError, ask
 from tests.cli.fuzz import assault, weight
 from tests.cli.test_control_nc import TOOLS, piped
 from tests.kernel.guarded import (
@@ -26,7 +27,10 @@ from tests.kernel.guarded import (
     victim_words,
     wait_for,
 )
+from tests.kernel.test_weight import settled, switches
 
+QUIET = 10.0
+"""Seconds in which nothing may wake."""
 COMMON = "/tmp/sentinel.socket"
 MIB = 1 << 20
 
@@ -112,6 +116,33 @@ def test_freeze_and_thaw_are_the_leaf_s() -> None:
         assert ask(COMMON, "stop", PATIENCE).startswith("stopping ")
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
+
+
+@pytest.mark.kernels("6.1")
+def test_nobody_connected_is_no_wake_up() -> None:
+    """Neither for the run that has the path, which was asked before, nor for the one that waits."""
+    with holding("8M", "--limit", "64M") as first, holding("8M", "--limit", "64M") as second:
+        guards = (first.pid, second.pid)
+        wait_for(lambda: status()["runs"] == 2, "two runs")
+        wait_for(lambda: all(settled(pid) for pid in guards), "quiet guards")
+        before = [switches(pid) for pid in guards]
+        end = time.monotonic() + QUIET
+        while time.monotonic() < end:
+            time.sleep(0.5)
+        assert [switches(pid) for pid in guards] == before
+        first.kill()
+        first.communicate()
+        wait_for(lambda: switches(second.pid) > before[1] and answers(), "the successor")
+        assert ask(COMMON, "kill", PATIENCE).startswith("killing ")
+        second.communicate(timeout=PATIENCE)
+
+
+def answers() -> bool:
+    """Whether anybody does at the path."""
+    try:
+        return ask(COMMON, "ping", PATIENCE) == "pong\n"
+    except ControlError:
+        return False
 
 
 def test_two_thousand_random_lines_cost_nothing() -> None:
