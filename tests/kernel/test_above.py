@@ -23,14 +23,19 @@ def ceiling(cgroup: str) -> None:
         write(cgroup, "memory.swap.max", "0")
 
 
+def inside(cgroup: str, words: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run `words` in `cgroup`."""
+    script = 'echo 0 > "$0"/cgroup.procs; exec "$@"'
+    return subprocess.run(
+        ["sh", "-c", script, cgroup, *words], capture_output=True, text=True, check=False
+    )
+
+
 def test_a_limit_of_a_cgroup_above_is_blamed_by_its_path(leaf: str, tmp_path: object) -> None:
     """124, the path in the line, and the `oom` counted there and not in the leaf."""
     ceiling(leaf)
     words = [SENTINEL, "exec", "--backend", "cgroup", *LIMIT, "--json", f"{tmp_path}/outcome"]
-    script = 'echo 0 > "$0"/cgroup.procs; exec "$@"'
-    done = subprocess.run(
-        ["sh", "-c", script, leaf, *words, "--", *LEAK], capture_output=True, text=True, check=False
-    )
+    done = inside(leaf, [*words, "--", *LEAK])
     with open(f"{tmp_path}/outcome", encoding="utf-8") as file:
         ended = Ended(done.returncode, done.stdout, done.stderr, json.load(file))
     assert (ended.verdict, ended.status) == ("ancestor-limit", 124), ended
@@ -53,6 +58,40 @@ def test_a_limit_out_of_sight_is_said_to_be(leaf: str) -> None:
     status, _, stderr = in_container(f"{leaf}/box", sentinel(*LIMIT, "--", *LEAK))
     assert status == 124, stderr
     assert "ancestor-limit: the kernel's OOM killer ended it at a limit above this cgroup" in stderr
+
+
+@pytest.mark.parametrize("name", ["memory.max", "memory.high"])
+def test_the_tightest_limit_above_is_found_and_shown(
+    leaf: str, tmp_path: object, name: str
+) -> None:
+    """Two levels up, wall or brake: percentages are of it, -v, document and doctor name it."""
+    write(leaf, "memory.max", str(900 << 20))
+    write(leaf, name, str(120 << 20))
+    box = leaf
+    for level in ("a", "b"):
+        enable(box)
+        box = f"{box}/{level}"
+        os.mkdir(box)
+    write(f"{leaf}/a", "memory.max", str(500 << 20))
+    exec_ = [SENTINEL, "exec", "--backend", "cgroup"]
+    half = inside(
+        box, [*exec_, "-v", "--limit", "50%", "--json", f"{tmp_path}/outcome", "--", "true"]
+    )
+    assert half.returncode == 0, half
+    told = half.stderr.splitlines()[0]
+    assert f", limit {60 << 20} (workingset), hard limit {int((120 << 20) * 0.95)}," in told
+    assert told.endswith(f", above it {120 << 20}, {leaf}/{name}")
+    with open(f"{tmp_path}/outcome", encoding="utf-8") as file:
+        limits = json.load(file)["limits"]
+    assert limits["ceiling"] == {"size": 120 << 20, "label": f"{leaf}/{name}"}
+    more = inside(box, [*exec_, "--limit", "150M", "--hard-limit", "none", "--", "true"])
+    assert more.returncode == 0
+    assert more.stderr == (
+        f"sentinel: the limit 150M is above what this process may use (120M, {leaf}/{name}), "
+        "which is reached first; lower it\n"
+    )
+    doctor = inside(box, [SENTINEL, "doctor", "-v"])
+    assert f"limit above     ok: 120M, {leaf}/{name}\n" in doctor.stdout
 
 
 @pytest.mark.lab
