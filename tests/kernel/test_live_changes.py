@@ -74,7 +74,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_lowering_the_limit_under_the_working_set_stops_the_run(folder: Path) -> None:
     """The same two steps as for a leak."""
-    with live(folder, victim_words("hold", "size=80M", "seconds=60"), "--limit", "200M") as run:
+    with live(folder, victim_words("hold", "size=80M", "seconds=500"), "--limit", "200M") as run:
         run.holds(80 * MIB)
         assert run.ask("limit 48M") == "limit 48M"
         outcome = run.outcome()
@@ -85,7 +85,7 @@ def test_lowering_the_limit_under_the_working_set_stops_the_run(folder: Path) ->
 
 def test_lowering_the_limit_under_the_page_cache_harms_nobody(folder: Path, scratch: str) -> None:
     """The wire comes down in bites while the guard goes on answering; the reader reads on."""
-    words = victim_words("read", f"file={scratch}/data", "size=128M", "seconds=60")
+    words = victim_words("read", f"file={scratch}/data", "size=128M", "seconds=500")
     with live(folder, words, "--limit", "400M") as run:
         wait_for(lambda: int(run.file("memory.current")) >= 100 * MIB, "page cache")
         assert run.ask("limit 32M") == "limit 32M"
@@ -98,7 +98,7 @@ def test_lowering_the_limit_under_the_page_cache_harms_nobody(folder: Path, scra
 
 def test_a_limit_above_the_wall_raises_the_wall(folder: Path) -> None:
     """Both are in the kernel's files."""
-    with live(folder, victim_words("hold", "seconds=60"), "--limit", "64M") as run:
+    with live(folder, victim_words("hold", "seconds=500"), "--limit", "64M") as run:
         assert run.ask("limit 256M") == "limit 256M, hard limit raised to 384M"
         assert run.file("memory.high") == str(256 * MIB)
         assert run.file("memory.max") == str(384 * MIB)
@@ -111,7 +111,7 @@ def test_a_limit_above_the_wall_raises_the_wall(folder: Path) -> None:
 def test_a_frozen_leaker_grows_no_more_and_is_thawed_to_be_stopped(folder: Path) -> None:
     """Its handler runs, although it was frozen when it was asked to stop."""
     words = victim_words(
-        "leak", "rate=8M", "max=200M", f"checkpoint={folder}/saved", "handler=1M", "seconds=60"
+        "leak", "rate=4M", "max=350M", f"checkpoint={folder}/saved", "handler=1M", "seconds=500"
     )
     with live(folder, words, "--limit", "400M") as run:
         run.holds(8 * MIB)
@@ -119,7 +119,8 @@ def test_a_frozen_leaker_grows_no_more_and_is_thawed_to_be_stopped(folder: Path)
         wait_for(lambda: "frozen 1" in run.file("cgroup.events"), "a standstill")
         before = run.file("memory.current")
         assert run.status()["frozen"]
-        assert run.file("memory.current") == before
+        # Not to the byte: what a CPU has charged ahead may be given back at any time.
+        assert int(run.file("memory.current")) <= int(before) + MIB
         assert run.ask("stop").startswith("stopping ")
         assert run.outcome()["verdict"] == "stopped"
         assert os.path.getsize(folder / "saved") == MIB
@@ -127,7 +128,7 @@ def test_a_frozen_leaker_grows_no_more_and_is_thawed_to_be_stopped(folder: Path)
 
 def test_reclaim_frees_page_cache(folder: Path, scratch: str) -> None:
     """And its end is an event."""
-    words = victim_words("read", f"file={scratch}/data", "size=64M", "seconds=60")
+    words = victim_words("read", f"file={scratch}/data", "size=64M", "seconds=500")
     with live(folder, words, "--limit", "400M") as run:
         wait_for(lambda: int(run.file("memory.current")) >= 64 * MIB, "page cache")
         run.ask("freeze")
