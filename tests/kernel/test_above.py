@@ -67,15 +67,17 @@ def test_the_tightest_limit_above_is_found_and_shown(
     """Two levels up, wall or brake: percentages are of it, -v, document and doctor name it."""
     write(leaf, "memory.max", str(900 << 20))
     write(leaf, name, str(120 << 20))
-    box = leaf
-    for level in ("a", "b"):
-        enable(box)
-        box = f"{box}/{level}"
+    enable(leaf)
+    os.mkdir(f"{leaf}/a")
+    enable(f"{leaf}/a")
+    # One for each: nobody can be put where a run has divided.
+    first, second, third = (f"{leaf}/a/{name}" for name in ("b", "c", "d"))
+    for box in (first, second, third):
         os.mkdir(box)
     write(f"{leaf}/a", "memory.max", str(500 << 20))
     exec_ = [SENTINEL, "exec", "--backend", "cgroup"]
     half = inside(
-        box, [*exec_, "-v", "--limit", "50%", "--json", f"{tmp_path}/outcome", "--", "true"]
+        first, [*exec_, "-v", "--limit", "50%", "--json", f"{tmp_path}/outcome", "--", "true"]
     )
     assert half.returncode == 0, half
     told = half.stderr.splitlines()[0]
@@ -84,13 +86,13 @@ def test_the_tightest_limit_above_is_found_and_shown(
     with open(f"{tmp_path}/outcome", encoding="utf-8") as file:
         limits = json.load(file)["limits"]
     assert limits["ceiling"] == {"size": 120 << 20, "label": f"{leaf}/{name}"}
-    more = inside(box, [*exec_, "--limit", "150M", "--hard-limit", "none", "--", "true"])
+    more = inside(second, [*exec_, "--limit", "150M", "--hard-limit", "none", "--", "true"])
     assert more.returncode == 0
     assert more.stderr == (
         f"sentinel: the limit 150M is above what this process may use (120M, {leaf}/{name}), "
         "which is reached first; lower it\n"
     )
-    doctor = inside(box, [SENTINEL, "doctor", "-v"])
+    doctor = inside(third, [SENTINEL, "doctor", "-v"])
     assert f"limit above     ok: 120M, {leaf}/{name}\n" in doctor.stdout
 
 
