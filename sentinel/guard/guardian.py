@@ -60,6 +60,7 @@ class Guardian:
         self.evidence = Evidence()
         self.deeds = Deeds(launch.enclosure.backend)
         self.frozen = False
+        self.ledger: Ledger | None = None
         self.outcome: Outcome | None = None
 
     def start(self, spawn: Spawn, clock: Callable[[], float]) -> None:
@@ -288,6 +289,7 @@ class Guardian:
             ledger = self.enclosure.close()
         except SentinelError as error:
             ledger = Ledger(unremoved=str(error))
+        self.ledger = ledger
         self.deeds.ended(self.evidence.asked_at, now)
         self._timers.clear()
         self._look_at = None

@@ -22,7 +22,7 @@ from sentinel.model.request import (
 )
 from sentinel.model.signals import signal_name
 from sentinel.model.snapshot import Reading
-from sentinel.model.status import Actions, RunStatus
+from sentinel.model.status import Actions, RunStatus, Tally
 from sentinel.model.units import MIB, SMALLEST_LIMIT, format_duration, format_size
 
 LEAST_HEADROOM = 64 * MIB
@@ -74,7 +74,8 @@ class GuardedRun:
         """What it is like now. Reads two or three kernel files, at most."""
         guardian = self._guardian
         enclosure, spec = guardian.enclosure, guardian.spec
-        reading = None if guardian.done else enclosure.read(now)
+        is_open = guardian.ledger is None
+        reading = enclosure.read(now) if is_open else None
         cause = guardian.escalation.cause
         return RunStatus(
             name=spec.name,
@@ -87,12 +88,24 @@ class GuardedRun:
             started=self._started,
             elapsed=now - guardian.journal.began,
             reading=reading,
-            tally=enclosure.tally(),
+            tally=self._tally(),
             limits=spec.limits,
             stop=spec.stop,
             growth=self._grown(now, reading),
             frozen=guardian.frozen,
-            pressure=None if guardian.done else enclosure.pressure(),
+            pressure=enclosure.pressure() if is_open else None,
+        )
+
+    def _tally(self) -> Tally:
+        """The enclosure's, and once it is closed what it said last."""
+        ledger = self._guardian.ledger
+        if ledger is None:
+            return self._guardian.enclosure.tally()
+        return Tally(
+            ledger.peak_current,
+            ledger.peak_working_set,
+            ledger.high_events or 0,
+            ledger.high_ignored or 0,
         )
 
     def _grown(self, now: float, reading: Reading | None) -> float | None:
@@ -108,7 +121,8 @@ class GuardedRun:
 
     def members(self) -> tuple[int, ...]:
         """Everybody in it."""
-        return () if self._guardian.done else self._guardian.enclosure.members()
+        guardian = self._guardian
+        return guardian.enclosure.members() if guardian.ledger is None else ()
 
     def timeline(self) -> tuple[Moment, ...]:
         """What happened so far."""
@@ -116,7 +130,7 @@ class GuardedRun:
 
     def request(self, request: Request, asker: str, now: float) -> Reply:
         """Begin what `asker` asks for; a kernel file that refuses is an answer."""
-        if self._guardian.done:
+        if self._guardian.ledger is not None:
             return Reply("the run is over", ok=False)
         try:
             return self._begin(request, asker, now)

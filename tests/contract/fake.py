@@ -173,6 +173,8 @@ class FakeEnclosure:
 
     def tally(self) -> Tally:
         """What the test says that was counted."""
+        if self._alive < 0:
+            raise AssertionError("asked after it was closed")
         return self.counted
 
     def pressure(self) -> Pressure | None:

@@ -61,11 +61,13 @@ class Run:
             self.loop,
             self._listen,
         )
+        self.hear: Callable[[Moment], None] = lambda _: None
         self._scripted = bool(script)
         self._child: Child | None = None
 
     def _listen(self, _spec: RunSpec, moment: Moment, _reading: Reading | None) -> None:
         self.moments.append(moment)
+        self.hear(moment)
 
     def start(self) -> Run:
         """Start the command; take the first look of a scripted enclosure."""

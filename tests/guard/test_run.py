@@ -11,7 +11,7 @@ import pytest
 from sentinel.guard.run import Growth, GuardedRun
 from sentinel.linux.process import process_stat
 from sentinel.model.events import Event, Happening
-from sentinel.model.outcome import Verdict
+from sentinel.model.outcome import Moment, Verdict
 from sentinel.model.request import (
     Freeze,
     Kill,
@@ -203,6 +203,20 @@ def test_the_status_tells_what_is_known(begin: Starts) -> None:
     assert status.growth == 5 * MIB
     assert status.time_to_limit == (64 - 10) / 5
     assert status.tally == Tally(30 * MIB, 12 * MIB, 7, 6)
+
+
+def test_the_last_moment_can_be_told_with_the_status(begin: Starts) -> None:
+    """When `over` is told the enclosure is closed, and is asked nothing more."""
+    run, guarded = begin("true")
+    told: list[tuple[Tally, tuple[int, ...]]] = []
+
+    def hear(moment: Moment) -> None:
+        if moment.what == "over":
+            told.append((guarded.status(run.now).tally, guarded.members()))
+
+    run.hear = hear
+    run.ends()
+    assert told == [(Tally(None, None, 0, 0), ())]
 
 
 def test_growth_needs_a_second_and_survives_impatience() -> None:

@@ -46,7 +46,7 @@ def test_a_run_in_a_leaf_is_found_changed_and_stopped() -> None:
         assert (document["limits"]["soft"], document["frozen"]) == (80 << 20, True)
         assert f" {document['pid']} " in sentinel("tree", name)
         begun = f"stopping {name}: sent SIGTERM, 3s to finish\n"
-        assert sentinel("stop", name).startswith(f"{begun}{name} is over: ")
+        assert sentinel("stop", name) == f"{begun}{name} is over: stopped, exit status 143\n"
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert leaves() == []
