@@ -47,6 +47,11 @@ class Relay:
         ending = "" if self._passed else self._silence()
         self.session.answer(ending, now)
 
+    @property
+    def closed(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self._board is None
+
     def _silence(self) -> str:
         text = f"run {quoted(self._question.name)} ended before it answered; see: sentinel ls"
         return error_line(text, json=self._question.json)

@@ -65,6 +65,7 @@ class Traffic:
     def leave(self, listener: Listener) -> None:
         """Let nobody in there any more."""
         self._reception.leave(listener)
+        self._reported = deque(token for token in self._reported if token is not listener)
 
     def deadline(self) -> float | None:
         """When `turn` must be called at the latest; None with nobody connected."""
@@ -107,14 +108,15 @@ class Traffic:
                     return
 
     def _wake(self, token: object, now: float) -> None:
+        """Whoever was reported may have been closed since, on behalf of another."""
         if isinstance(token, Listener):
             session = self._reception.admit(token, now)
             if session is not None:
                 self._host.admitted(session, now)
                 self._converse(session, now)
-        elif isinstance(token, Session):
+        elif isinstance(token, Session) and token.phase is not Phase.OVER:
             self._converse(token, now)
-        elif isinstance(token, Relay):
+        elif isinstance(token, Relay) and not token.closed:
             token.woken(now)
             self._reception.settle(token.session)
 
@@ -126,6 +128,8 @@ class Traffic:
                 self._host.asked(session, line, now)
         except Malformed as error:
             session.answer(answers.error_line(error, json=error.json), now)
+        except OSError:
+            session.close()  # a connection that fails as no other does costs itself alone
         self._host.heard(session)
         self._reception.settle(session)
 

@@ -10,7 +10,7 @@ import stat
 
 import pytest
 
-from sentinel.control import allowance
+from sentinel.control import allowance, reception
 from sentinel.control.reception import MOST
 from sentinel.control.server import Settings
 from sentinel.control.session import PATIENCE, Phase
@@ -217,6 +217,37 @@ def test_past_the_bound_the_longest_silent_makes_room(stage: Stage) -> None:
     assert received(silent[1]) is None
     for client in silent:
         client.close()
+
+
+def test_who_made_room_is_not_heard_any_more(short: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it spoke up in the same wake-up in which it was sent away."""
+    monkeypatch.setattr(reception, "MOST", 4)
+    with Stage(short) as stage:
+        silent = [stage.connect() for _ in range(4)]
+        stage.turn(1.0)
+        newcomer = stage.connect()
+        for client in silent:
+            client.send(b"p")
+        stage.turn(1.0)
+        newcomer.send(b"ping\n")
+        assert stage.answer(newcomer) == b"pong\n"
+        assert stage.answer(silent[0]).startswith(b"error: too many connections")
+        for client in (*silent, newcomer):
+            client.close()
+
+
+def test_an_answer_for_who_has_just_left_is_dropped(short: str) -> None:
+    """The other run answers in the same wake-up in which the client goes."""
+    with stages(short, Observation(), Observation()) as (first, second):
+        client = first.connect()
+        client.send(b"status run1\n")
+        first.turn(1.0)
+        client.close()
+        second.until("the answer to be on its way", lambda: second.run.looks > 1)
+        for _ in range(3):
+            first.turn(0.1)
+        assert first.ask("ping") == "pong\n"
+        assert first.server.deadline() is None
 
 
 def test_without_silent_ones_the_newcomer_is_refused(stage: Stage) -> None:
