@@ -13,6 +13,7 @@ SENTINEL_REQUIRE=cgroup) nothing may be missing: no kernel, no test, no skip.
 import argparse
 import compileall
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -244,4 +245,7 @@ def _forget(report: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
