@@ -1,5 +1,6 @@
 """The alerts tell a leak from whatever else memory does, and say what to do about it."""
 
+import math
 import os
 import re
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from sentinel.metrics.detector import Point
+from sentinel.metrics.history import History
 from tests.lab import ROOT
 from tests.observability import shapes
 from tests.observability.promtool import RULES, Series, case, passes, told
@@ -28,15 +31,28 @@ QUIET: dict[str, Window] = {}
 CASES = [
     (
         Shape("staircase", 6 * HOUR, shapes.staircase),
-        {"SentinelLeakForecast": (100, 115), "SentinelMemoryRatchet": (180, 200)},
+        {
+            "SentinelLeakForecast": (100, 115),
+            "SentinelMemoryRatchet": (180, 200),
+            "SentinelLimitNear": (205, 235),
+        },
     ),
     (
         Shape("linear", 6 * HOUR, shapes.linear),
-        {"SentinelLeakForecast": (100, 115), "SentinelMemoryRatchet": (180, 200)},
+        {
+            "SentinelLeakForecast": (100, 115),
+            "SentinelMemoryRatchet": (180, 200),
+            "SentinelLimitNear": (205, 235),
+        },
     ),
     (
         Shape("sawtooth that leaks", 6 * HOUR, shapes.leaking_sawtooth),
-        {"SentinelLeakForecast": (90, 130), "SentinelMemoryRatchet": (180, 200)},
+        {
+            "SentinelLeakForecast": (90, 130),
+            "SentinelMemoryRatchet": (180, 200),
+            # On the first swing nobody can know that a collector will come.
+            "SentinelLimitNear": (4, 20),
+        },
     ),
     (Shape("warm-up, then flat", 3 * DAY, shapes.warm_up, step=4), QUIET),
     (Shape("sawtooth of a collector", 3 * DAY, shapes.sawtooth, step=4), QUIET),
@@ -52,6 +68,7 @@ CASES = [
         {
             "SentinelLeakForecast": (6 * HOUR + 15, 8 * HOUR),
             "SentinelMemoryRatchet": (7 * HOUR, 9 * HOUR),
+            "SentinelLimitNear": (9 * HOUR, 10 * HOUR),
         },
     ),
 ]
@@ -62,11 +79,28 @@ def notation(values: list[int]) -> str:
     return " ".join(map(str, values))
 
 
+def foretold(shape: Shape) -> Series:
+    """What the exporter's own detector makes of a shape, from look to look."""
+    history = History()
+    eta, confidence = [], []
+    for number, anon in enumerate(shape.bytes_of(shape.anon)):
+        history.add(Point(number * shape.step * 60.0, anon, anon))
+        trend = history.trend()
+        left = trend.eta(anon, shape.limit * MIB) if trend else math.inf
+        eta.append("+Inf" if left == math.inf else f"{left:.0f}")
+        confidence.append(f"{trend.confidence:.3f}" if trend else "0")
+    return {
+        f"sentinel_memory_limit_eta_seconds{{{RUN}}}": " ".join(eta),
+        f"sentinel_memory_growth_confidence_ratio{{{RUN}}}": " ".join(confidence),
+    }
+
+
 def series(shape: Shape) -> Series:
     """What Sentinel tells of a run of this shape that began at minute 0."""
     anon, cache = shape.bytes_of(shape.anon), shape.bytes_of(shape.cache)
     for_ever = f"x{shape.minutes // shape.step}"
     return {
+        **foretold(shape),
         f"sentinel_memory_anon_bytes{{{RUN}}}": notation(anon),
         f'sentinel_memory_composition_bytes{{{RUN},kind="file"}}': notation(cache),
         f"sentinel_memory_current_bytes{{{RUN}}}": notation(
