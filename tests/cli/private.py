@@ -7,6 +7,7 @@ so that no test sees, or is seen by, the runs of this machine.
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -55,8 +56,10 @@ class Guarded:
 
 
 @contextmanager
-def guarded(directory: str, *options: str, command: Sequence[str]) -> Iterator[Guarded]:
-    """Run `sentinel exec OPTIONS -- COMMAND`; begins when the well-known socket is there."""
+def guarded(
+    directory: str, *options: str, command: Sequence[str], sign: str = "common.socket"
+) -> Iterator[Guarded]:
+    """Run `sentinel exec OPTIONS -- COMMAND`; begins when `sign` is there, below DIRECTORY."""
     words = ["exec", *options, "--", *command]
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.cli.private", directory, *words],
@@ -68,8 +71,8 @@ def guarded(directory: str, *options: str, command: Sequence[str]) -> Iterator[G
     run = Guarded(directory, process)
     try:
         wait_until(
-            "the run's sockets",
-            lambda: os.path.exists(run.common) or process.poll() is not None,
+            sign,
+            lambda: _is_there(os.path.join(directory, sign)) or process.poll() is not None,
             LIMIT,
         )
         yield run
@@ -78,6 +81,15 @@ def guarded(directory: str, *options: str, command: Sequence[str]) -> Iterator[G
         process.wait()
         assert process.stderr is not None
         process.stderr.close()
+
+
+def _is_there(path: str) -> bool:
+    """Whether there is a socket, or a file with something in it."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISSOCK(status.st_mode) or status.st_size > 0
 
 
 if __name__ == "__main__":
