@@ -12,6 +12,7 @@ from benchmarks.rows import (
     observing,
     reaction,
     scope,
+    scraping,
     slowdown,
     streaming,
     talking,
@@ -29,4 +30,5 @@ ROWS: tuple[Row, ...] = (
     *fallback.ROWS,
     observing.ROW,
     *talking.ROWS,
+    *scraping.ROWS,
 )

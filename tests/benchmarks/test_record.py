@@ -92,14 +92,14 @@ def test_contestants_take_turns() -> None:
             Site("native", ("rss",), ""),
             {
                 *("launch", "idle", "streaming", "slowdown", "rss-leak", "rss-steady"),
-                *("rss-sharing", "asking", "flooding"),
+                *("rss-sharing", "asking", "flooding", "scrape", "metered", "metered-launch"),
             },
         ),
         (
             Site("6.1", ("cgroup",), ""),
             {
                 *("launch", "reaction", "checkpoint", "emptying", "idle", "slowdown"),
-                *("observing", "asking", "flooding"),
+                *("observing", "asking", "flooding", "metered", "metered-launch", "scraped"),
             },
         ),
         (
@@ -107,6 +107,7 @@ def test_contestants_take_turns() -> None:
             {
                 *("launch", "reaction", "checkpoint", "emptying", "idle", "streaming"),
                 *("slowdown", "observing", "asking", "flooding"),
+                *("metered", "metered-launch", "scraped"),
             },
         ),
     ],
