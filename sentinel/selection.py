@@ -93,7 +93,7 @@ def _observing(container: Cgroup, spec: RunSpec, refusals: tuple[Refusal, ...]) 
     from sentinel.rss.sweep import RecordSweep
 
     unenforced = tuple(name for name in ("swap", "pids", "cpus") if name in spec.explicit)
-    crew = RssEnclosure(Limits(soft=LARGEST_SIZE, hard=None), unenforced)
+    crew = RssEnclosure(Limits(soft=LARGEST_SIZE, hard=None), unenforced, surveys=False)
     try:
         observer = Observer(crew, container, spec.limits, monotonic)
     except KernelFileError:

@@ -19,7 +19,8 @@ from tests.victims.build import victim
 
 LIMIT = 64 << 20
 RATE = "80M"
-END = "256M"
+END = "512M"
+"""Where a leak that nobody stops ends by itself; no wall comes before that."""
 HALF = 0.5
 BASELINE = "the rss backend"
 
@@ -48,7 +49,9 @@ def box() -> Iterator[str]:
 def run(backend: str, command: list[str], cgroup: str) -> Ended:
     """Guard `command` in the container."""
     within = contained.within(cgroup, options="ro")
-    with Run(backend, ["--limit", str(LIMIT)], command, within=within) as guard:
+    with Run(
+        backend, ["--limit", str(LIMIT), "--hard-limit", "none"], command, within=within
+    ) as guard:
         return guard.end()
 
 
@@ -89,7 +92,7 @@ def measure_leak(site: Site) -> tuple[Line, ...]:
 
     def overshoot(backend: str, turn: int, cgroup: str) -> float:
         ended = run(backend, leak(turn / rounds), cgroup)
-        if ended.verdict != "soft-limit":
+        if ended.verdict not in ("soft-limit", "exited"):
             raise ValueError(f"the leak ended as {ended.verdict}: {ended.document}")
         return (ended.peak - text) / LIMIT - 1
 

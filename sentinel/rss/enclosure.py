@@ -58,14 +58,18 @@ class RssEnclosure:
         limits: Limits,
         unenforced: tuple[str, ...] = (),
         clock: Callable[[], float] = monotonic,
+        *,
+        surveys: bool = True,
     ) -> None:
         """Become a subreaper, before the command is forked.
 
-        `unenforced` names the options that the user gave and that nobody enforces here.
+        `unenforced` names the options that the user gave and that nobody enforces here. Without
+        `surveys` nobody pays for PSS, and nothing is ever over: another judges the memory.
         Raises SentinelError where a run could not be watched at all.
         """
         self.unenforced = unenforced
         self._clock = clock
+        self._surveys = surveys
         self._proc = Proc()
         require(self._proc)
         self._family = Family(self._proc, clock)
@@ -112,7 +116,7 @@ class RssEnclosure:
             finding = self._threshold.observe(tally, cost)
             if finding.cleared:
                 events += (Event(Happening.SOFT_CLEARED, as_reading(tally, None)),)
-            if not finding.survey:
+            if not (finding.survey and self._surveys):
                 return self._rest(now, finding.again, events)
             self._surveyor = Surveyor(self._proc, self._family.living(), tally, self._clock)
         else:

@@ -91,10 +91,15 @@ class Held:
 
 @contextmanager
 def held(
-    argv: Sequence[str], soft: int, hard: int | None = None, counted: Count = Count.WORKINGSET
+    argv: Sequence[str],
+    soft: int,
+    hard: int | None = None,
+    counted: Count = Count.WORKINGSET,
+    *,
+    surveys: bool = True,
 ) -> Iterator[Held]:
     """Run `argv` in an enclosure with limits in bytes; at the end nobody of it is left."""
-    run = Held(RssEnclosure(Limits(soft, hard, counted=counted)), argv)
+    run = Held(RssEnclosure(Limits(soft, hard, counted=counted), surveys=surveys), argv)
     try:
         yield run
     finally:

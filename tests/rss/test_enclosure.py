@@ -94,6 +94,18 @@ def test_steady_run_is_left_alone() -> None:
         assert run.looks - before < 40
 
 
+def test_without_surveys_nothing_is_over() -> None:
+    """Another judges the memory: the family is followed, and nobody pays for its PSS."""
+    with held(started("hold", "size=80M"), 64 * MIB, surveys=False) as run:
+        run.ready()
+        settle(run, 1.5)
+        assert run.events == []
+        assert run.enclosure.members() == (run.process.pid,)
+    ledger = run.close()
+    assert (ledger.peak_current or 0) >= 80 * MIB
+    assert ledger.peak_working_set is None
+
+
 def test_workers_that_share_are_spared() -> None:
     """Eight workers that share 100 MiB, 900 MiB of RSS in all, are no crossing of 150 MiB."""
     with held(started("workers", "count=8", "size=100M"), 150 * MIB) as run:
