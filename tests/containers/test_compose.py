@@ -9,8 +9,18 @@ import yaml
 
 from tests.containers.composition import PATH, merged, service
 from tests.containers.dockerfile import parse
+from tests.docs.pages import pages
 from tests.lab import ROOT
 from tests.observability.programs import NPM
+
+COMMANDS = (
+    "docker-compose up -d prometheus grafana",
+    "docker-compose run --rm sentinel /bin/bash",
+    "sentinel python3 tests/leaker.py",
+    'echo "status" | nc -U /tmp/sentinel.socket',
+    'echo "stop" | nc -U /tmp/sentinel.socket',
+)
+"""How the workstation is used, word by word; tests.containers.engine runs them."""
 
 SERVICES = ("prometheus", "grafana", "sentinel")
 
@@ -107,3 +117,10 @@ def test_every_image_is_pinned() -> None:
         bases = {stage.base for stage in parse(file.read())}
     assert len(bases) == 1
     assert re.fullmatch(r"python:3\.\d+-slim-\w+", bases.pop())
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/seeing-it.md"])
+def test_the_pages_show_how_it_is_used(path: str) -> None:
+    """All five commands stand in the pages as they are typed."""
+    (page,) = [found for found in pages(ROOT) if found.path == path]
+    assert set(COMMANDS) <= {line.split("  #")[0].strip() for line in page.commands()}

@@ -19,4 +19,4 @@ type Mark = Plain<AnnotationQuery> & { expr?: string };
 type Page = Plain<Omit<Dashboard, 'annotations'>> & { annotations?: { list?: Mark[] } };
 type Curves = Partial<Plain<GraphFieldConfig>>[];
 
-// What follows is written by the test: `const page: Page = ...` and `const curves: Curves = ...`.
+// What follows is written by the test: a Page, and its Curves, for each dashboard.
