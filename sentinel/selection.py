@@ -47,7 +47,8 @@ def enclose(spec: RunSpec) -> Enclosed:
             reason, remedy = _explain(refusals)
             raise SentinelError(f"no cgroup for --backend cgroup: {reason}", remedy)
     if spec.backend != "rss":
-        from sentinel.cgroup.observer import STEP, UNREADABLE, observed
+        from sentinel.cgroup.container import UNREADABLE
+        from sentinel.cgroup.observer import STEP, observed
 
         container = observed(alone=spec.backend == "auto")
         if isinstance(container, Cgroup):
