@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from docs import blueprint, floorplan, leakpictures, manual, statechart, usage
+from docs import blueprint, floorplan, leakpictures, manual, metricstable, statechart, usage
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -24,6 +24,7 @@ DRAWN = (
     "docs/escalation.md",
     "docs/leak-composition.svg",
     "docs/leak-staircase.svg",
+    "docs/metrics.md",
     manual.PATH,
 )
 
@@ -35,6 +36,7 @@ def drawings(root: str) -> dict[str, str]:
         "README.md": usage.table(),
         "docs/architecture.md": floorplan.import_table(rooms),
         "docs/escalation.md": statechart.sections(),
+        "docs/metrics.md": metricstable.table(),
     }
     drawn = {path: between_markers(root, path, text) for path, text in between.items()}
     drawn["docs/architecture.svg"] = blueprint.draw(rooms)
