@@ -93,11 +93,18 @@ def test_the_hierarchy_is_mounted_somewhere_else(*, also: bool) -> None:
 
 def test_outside_of_the_own_cgroup_namespace(bad: str) -> None:
     """Who was moved out of it has no path that means anything: rss, in one line."""
-    line = f'echo 0 >{bad}/cgroup.procs && exec "$@"'
     run = [SENTINEL, "exec", *LIMIT, "--", "echo", "started"]
-    done = call(["unshare", "--cgroup", "sh", "-c", line, "sh", *run])
-    assert (done.returncode, done.stdout) == (0, "started\n")
-    (said,) = done.stderr.splitlines()
+    argv = ["unshare", "--cgroup", "sh", "-c", 'read go && exec "$@"', "sh", *run]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as shell:
+        home = os.readlink("/proc/self/ns/cgroup")
+        inside = f"/proc/{shell.pid}/ns/cgroup"
+        wait_for(lambda: os.readlink(inside) != home, "it has a namespace of its own", SOON)
+        with open(f"{bad}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write(str(shell.pid))
+        stdout, stderr = shell.communicate("go\n", timeout=SOON)
+    assert (shell.returncode, stdout) == (0, "started\n")
+    (said,) = stderr.splitlines()
     assert said.startswith("sentinel: watching by rss, the fallback: this process is in /../")
     assert said.endswith(
         "lab-bad, outside its cgroup namespace; for a cgroup: "
