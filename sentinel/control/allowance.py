@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 TURN = 0.001
 """Seconds of work in one turn; then the guardians look first."""
-SHARE = 0.5
+SHARE = 0.25
 """Of one CPU, in the long run."""
 SAVED = 0.02
 """Seconds that a quiet time saves up: a person's questions never wait."""
