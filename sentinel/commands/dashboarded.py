@@ -16,6 +16,9 @@ from sentinel.commands.words import Given
 from sentinel.config.sources import is_quiet
 from sentinel.model.errors import SentinelError
 
+NOBODY = -1
+"""A process that could not be started."""
+
 
 def execute(given: Given) -> int:
     """Guard the command with a dashboard; the exit status, or minus the signal to end by.
@@ -38,7 +41,10 @@ def execute(given: Given) -> int:
     if guard == 0:
         console.STDERR = stage.play_guard()
         return _guard(plain)
-    viewer = os.fork()
+    try:
+        viewer = os.fork()
+    except OSError:
+        viewer = NOBODY  # out of processes: the command, which has begun, goes on plainly
     if viewer == 0:
         return stage.play_viewer(guard, sys.stdout.encoding)
     try:

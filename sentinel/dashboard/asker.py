@@ -93,7 +93,7 @@ class Asker:
         """Send `line`; `answered` is called once, later or, when nobody listens, at once."""
         try:
             talk = Talk(address, line, self._loop.now() + self._patience)
-        except KernelFileError as error:
+        except (KernelFileError, OSError) as error:
             answered("", _why(error))
             return
         self._asked[talk] = answered
@@ -103,7 +103,7 @@ class Asker:
         """Open a stream: `heard` gets each line, `over` is called when it ends; None: refused."""
         try:
             talk = Talk(address, line, None)
-        except KernelFileError:
+        except (KernelFileError, OSError):
             return None
         self._streams[talk] = heard, over
         self._loop.watch(talk.fd, talk)
@@ -165,10 +165,12 @@ class Asker:
         return bool(lines) or not goes_on
 
 
-def _why(error: KernelFileError) -> str:
+def _why(error: KernelFileError | OSError) -> str:
+    if isinstance(error, KernelFileError) and error.op == "trust":
+        return "another user listens there"
     if error.errno == errno.EAGAIN:
         return "too many others are asking"
-    return "another user listens there" if error.op == "trust" else os.strerror(error.errno)
+    return os.strerror(error.errno or errno.EIO)
 
 
 def ask_now(address: Address, line: str, patience: float) -> str:

@@ -86,6 +86,8 @@ class Keeper:
             self._loop.watch(fd, fd)
         try:
             self._reap()  # who ended before the desk was open is not told again
+            if self._home.viewer.status is not None and self._shown < 0:
+                self._viewer_ended(self._home.viewer.status)
             while self._home.guard.status is None:
                 self._turn()
             self._finish_output()

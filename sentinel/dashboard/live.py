@@ -111,9 +111,11 @@ class Live:
             self._escape_at = None
             self._press_all(self._keyboard.rest())
         if self._beside is not None and self._beside in ready:
-            self._dirty = True
+            self._loop.forget(self._beside.fd)  # until it is drawn: news come by the thousand
             if not self._beside.serve():
                 self._status = DONE
+        if self._status is not None:
+            return
         self._dirty = bool(ready) or self._dirty
         self._watcher.serve(ready)
         self._watcher.expire()
@@ -134,6 +136,8 @@ class Live:
     def _draw(self, now: float) -> None:
         self._dirty = False
         self._drawn_at = now
+        if self._beside is not None:
+            self._loop.watch(self._beside.fd, self._beside)
         if not self._screen.taken and not self._take_screen():
             return
         board = self._watcher.board(self._choice)._replace(everyone=self._everyone)

@@ -16,7 +16,7 @@ from sentinel.linux.pty import Pty
 MOST_PIECES = 4
 """Reads for one picture: the end of a full piece of the log, what follows, and a little more."""
 
-MOST_AT_ONCE = 64 << 10
+MOST_AT_ONCE = 32 << 10
 """Bytes of output taken for one picture; of what came on top only the newest is drawn."""
 
 

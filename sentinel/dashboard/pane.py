@@ -83,11 +83,15 @@ class Pane:
 
     def lines(self) -> list[Text]:
         """The screen, one text for each line."""
-        columns, rows = self._size
-        return [
-            _line([cast("_Cell", self._screen.buffer[at][x]) for x in range(columns)])
-            for at in range(rows)
-        ]
+        return screen_lines(self._screen, self._size)
+
+
+def screen_lines(screen: pyte.Screen, size: Size) -> list[Text]:
+    """The upper left part of `screen`, one text for each line: characters and colours alone."""
+    return [
+        _line([cast("_Cell", screen.buffer[row][column]) for column in range(size.columns)])
+        for row in range(size.rows)
+    ]
 
 
 def _line(cells: list[_Cell]) -> Text:

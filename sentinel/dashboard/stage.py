@@ -17,7 +17,8 @@ from sentinel.linux.clock import wall
 from sentinel.linux.process import Child
 from sentinel.linux.pty import Pty
 from sentinel.linux.terminal import Terminal, in_foreground, is_terminal, terminal_size
-from sentinel.model.errors import SentinelError
+from sentinel.model.errors import EXIT_SENTINEL, SentinelError
+from sentinel.model.outcome import Exited
 
 KEYS, SCREEN = 0, 1
 DUMB = ("", "dumb", "unknown")
@@ -73,14 +74,20 @@ class Stage:
     def play_keeper(
         self, guard: int, viewer: int, say: Callable[[str], None], pass_on: Callable[[bytes], None]
     ) -> int:
-        """Keep the output until both processes have ended; the guard's status, see Keeper."""
+        """Keep the output until both processes have ended; the guard's status, see Keeper.
+
+        A negative `viewer` could not be started.
+        """
         from sentinel.dashboard.keeper import Callbacks, Household, Keeper
 
         self._rung.close()
         os.close(self.words)
         os.set_blocking(self.heard, False)
         self._bell.setblocking(False)
-        home = Household(Child(guard), Child(viewer), self.heard, self._bell.detach())
+        watching = Child(viewer)
+        if viewer < 0:
+            watching.status = Exited(EXIT_SENTINEL)
+        home = Household(Child(guard), watching, self.heard, self._bell.detach())
         keeper = Keeper(home, self.pty, self.log, self.terminal, Callbacks(say, pass_on))
         sweep(self._place, wall())
         return keeper.run()

@@ -126,7 +126,10 @@ class Watcher:
     def round(self, choice: Choice) -> None:
         """Look who is live and ask everybody for the status, the selected one for its processes."""
         now = self._loop.now()
-        entries = {key(entry): entry for entry in self._registry()}
+        try:
+            entries = {key(entry): entry for entry in self._registry()}
+        except OSError:  # no descriptor is free at the moment: the next round looks again
+            return
         for name, entry in entries.items():
             self._known.setdefault(name, Known(entry)).entry = entry
         for name, known in list(self._known.items()):

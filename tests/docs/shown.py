@@ -5,6 +5,7 @@ import shlex
 
 from sentinel.commands import exec as exec_verb
 from sentinel.commands.main import VERBS
+from sentinel.commands.words import spelled_out
 from sentinel.config.resolve import Available, resolve
 from sentinel.config.sources import gather
 from sentinel.model.spec import Command, RunSpec
@@ -55,7 +56,7 @@ def _guarded(words: list[str]) -> list[str]:
 def spec(words: list[str]) -> RunSpec:
     """What `sentinel exec WORDS` would run on a machine with 8 GiB."""
     verb = exec_verb.command()
-    context = verb.make_context("exec", list(words))
+    context = verb.make_context("exec", spelled_out(words))
     params = dict(context.params)
     given = exec_verb.from_click(params.pop("argv"), params)
     command = Command(given.argv, ())
