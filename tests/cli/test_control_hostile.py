@@ -122,10 +122,12 @@ def test_two_runs_and_the_path_that_everybody_knows(short: str) -> None:
         wait_until("the second's socket", lambda: os.path.exists(second.own("two")), LIMIT)
         wait_until(
             "two runs",
-            lambda: ask(first.common, "status").startswith("1 of 2 runs, see: sentinel ls\n"),
+            lambda: ask(first.common, "status", LIMIT).startswith(
+                "1 of 2 runs, see: sentinel ls\n"
+            ),
             LIMIT,
         )
-        assert ask(first.common, "status two").startswith("name           two\n")
+        assert ask(first.common, "status two", LIMIT).startswith("name           two\n")
         first.process.kill()
         first.process.wait()
         wait_until("the path to be passed on", lambda: serves(second.common, "two"), LIMIT)
@@ -148,14 +150,14 @@ def test_a_running_command_is_changed_and_a_stopping_one_is_not(short: str) -> N
     """Limit, grace, freezing; after a stop began limit and grace stay what they are."""
     stubborn = ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
     with guarded(short, "--backend", "rss", "-q", "--limit", "200M", command=stubborn) as run:
-        wait_until("the trap to be set", lambda: "sleep" in ask(run.common, "tree"), LIMIT)
-        assert ask(run.common, "limit 250M") == "limit 250M\n"
-        assert ask(run.common, "grace 500ms") == "grace 500ms\n"
-        assert "limit          250M of workingset\n" in ask(run.common, "status")
-        assert ask(run.common, "freeze") == "frozen sh\n"
-        assert "state          watching, frozen\n" in ask(run.common, "status")
-        assert ask(run.common, "thaw") == "thawed sh\n"
-        assert ask(run.common, "stop") == "stopping sh: sent SIGTERM, 500ms to finish\n"
-        assert ask(run.common, "limit 1G") == "error: already stopping\n"
-        assert ask(run.common, "grace 9s") == "error: already stopping\n"
+        wait_until("the trap to be set", lambda: "sleep" in ask(run.common, "tree", LIMIT), LIMIT)
+        assert ask(run.common, "limit 250M", LIMIT) == "limit 250M\n"
+        assert ask(run.common, "grace 500ms", LIMIT) == "grace 500ms\n"
+        assert "limit          250M of workingset\n" in ask(run.common, "status", LIMIT)
+        assert ask(run.common, "freeze", LIMIT) == "frozen sh\n"
+        assert "state          watching, frozen\n" in ask(run.common, "status", LIMIT)
+        assert ask(run.common, "thaw", LIMIT) == "thawed sh\n"
+        assert ask(run.common, "stop", LIMIT) == "stopping sh: sent SIGTERM, 500ms to finish\n"
+        assert ask(run.common, "limit 1G", LIMIT) == "error: already stopping\n"
+        assert ask(run.common, "grace 9s", LIMIT) == "error: already stopping\n"
         assert run.wait()[0] == 137
