@@ -63,3 +63,15 @@ def run_guarded() -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+@pytest.mark.parametrize("more", [0, 300])
+def test_sentinels_own_score_stays_what_it_was_given(more: int) -> None:
+    """Whoever set it meant it, and root's right to lower it is not used: the raise is enough."""
+    with open(FILE, encoding="ascii") as file:
+        given = min(800, int(file.read()) + more)
+    read = ["sh", "-c", "cat /proc/$PPID/oom_score_adj /proc/self/oom_score_adj"]
+    words = [SENTINEL, "exec", "--backend", "rss", "-q", "--limit", "64M", "--", *read]
+    script = f'echo {given} >{FILE} && exec "$@"'
+    done = subprocess.run(["sh", "-c", script, "sh", *words], capture_output=True, check=True)
+    assert done.stdout.split() == [b"%d" % given, b"%d" % (given + 200)]
