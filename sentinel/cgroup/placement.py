@@ -251,16 +251,21 @@ def _unfit(parent: Cgroup, host: Host) -> Refusal | None:
         return Refusal("own subtree", f"{parent.path} is {kind}", "start sentinel elsewhere")
     if "memory" in _available(parent):
         return None
-    if "memory" in files.controllers_of_v1(host.read("self/cgroup")):
-        return Refusal(
-            "own subtree",
-            "the memory controller is held by cgroup v1",
-            "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all",
-        )
-    return Refusal(
+    return held_by_v1(host) or Refusal(
         "own subtree",
         f"the memory controller is not delegated to {parent.path}",
         "enable it in the cgroup.subtree_control of each cgroup above",
+    )
+
+
+def held_by_v1(host: Host) -> Refusal | None:
+    """Why no cgroup of v2 has memory here; None unless v1 holds it."""
+    if "memory" not in files.controllers_of_v1(host.read("self/cgroup")):
+        return None
+    return Refusal(
+        "own subtree",
+        "the memory controller is held by cgroup v1",
+        "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all",
     )
 
 

@@ -14,7 +14,15 @@ from sentinel.cgroup import files
 from sentinel.cgroup.behalf import OnBehalf
 from sentinel.cgroup.leaf import LEAF_PREFIX
 from sentinel.cgroup.manager import Bus, ManagerFault, start_scope
-from sentinel.cgroup.placement import SUPERVISOR, Host, Refusal, enable, own_cgroup, remedy_for
+from sentinel.cgroup.placement import (
+    SUPERVISOR,
+    Host,
+    Refusal,
+    enable,
+    held_by_v1,
+    own_cgroup,
+    remedy_for,
+)
 from sentinel.cgroup.sweep import LeafSweep
 from sentinel.cgroup.tree import Cgroup
 from sentinel.cgroup.unit import SYSTEM_BUS, bus_of_manager
@@ -53,7 +61,8 @@ def _permitted(host: Host) -> Refusal | None:
     if any(name.startswith(LEAF_PREFIX) for name in directory.split("/")):
         reason = f"{directory} is inside another run, which a scope would leave"
         return Refusal(STEP, reason, "see the other steps", applies=False)
-    return None
+    by_v1 = held_by_v1(host)
+    return None if by_v1 is None else by_v1._replace(step=STEP)
 
 
 def _moved(host: Host, bus: Bus) -> str | Refusal:

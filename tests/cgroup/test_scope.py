@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from sentinel.cgroup import scope
-from sentinel.cgroup.ladder import sweep_beside
+from sentinel.cgroup.ladder import find_place, sweep_beside
 from sentinel.cgroup.leaf import make_leaf
 from sentinel.cgroup.manager import Bus, ManagerFault
 from sentinel.cgroup.placement import Host, Refusal
@@ -22,6 +23,7 @@ from sentinel.cgroup.tree import Cgroup
 from tests.cgroup.faketree import REALLY_REMOVE, Tree
 
 ME = os.getpid()
+TOO_MANY = "there are too many cgroups: raise cgroup.max.descendants and cgroup.max.depth above it"
 MEMORY = frozenset({"memory"})
 UID = 1234
 MANAGER = f"user.slice/user-{UID}.slice/user@{UID}.service"
@@ -236,6 +238,75 @@ def test_a_manager_that_did_not_move_us(
     found = desk.place()
     assert isinstance(found, Refusal)
     assert found.reason.endswith(f"but this process is in {desk.fake.top}/session.scope")
+
+
+@pytest.mark.parametrize(
+    ("refused", "what", "remedy"),
+    [
+        (
+            ("mkdir", "supervisor", errno.EAGAIN),
+            "mkdir {}/supervisor: Resource temporarily unavailable",
+            TOO_MANY,
+        ),
+        (
+            ("write", "cgroup.subtree_control", errno.EROFS),
+            "write '+memory' to {}/cgroup.subtree_control: Read-only file system",
+            "mount the cgroup file system writable (docker run --privileged)",
+        ),
+        (
+            ("write", "cgroup.subtree_control", errno.EBUSY),
+            "write '+memory' to {}/cgroup.subtree_control: Device or resource busy",
+            "stop what keeps starting processes in that cgroup",
+        ),
+        (
+            ("write", "cgroup.procs", errno.EACCES),
+            f"write '{ME}' to {{}}/supervisor/cgroup.procs: Permission denied",
+            "run as root, or systemd-run --user --scope -p Delegate=yes sentinel exec ...",
+        ),
+    ],
+)
+def test_a_scope_that_cannot_be_divided(
+    desk: Desk, stack: ExitStack, refused: tuple[str, str, int], what: str, remedy: str
+) -> None:
+    """Whatever the kernel refuses in it is the step's reason; the ladder goes on from there."""
+    desk.listen("dbus/system_bus_socket", stack)
+    moving = scope.start_scope
+
+    def start(bus: Bus, unit: str) -> None:
+        moving(bus, unit)
+        desk.fake.refuse(*refused)
+
+    stack.enter_context(pytest.MonkeyPatch.context()).setattr(scope, "start_scope", start)
+    found = desk.place()
+    where = f"{desk.fake.top}/system.slice/{desk.asked[0][1]}"
+    assert found == refusal(f"cannot {what.format(where)}", remedy)
+
+
+def test_a_machine_that_holds_memory_by_v1(desk: Desk, stack: ExitStack) -> None:
+    """A hybrid one: no scope of its manager would have memory, and none is asked for."""
+    desk.listen("dbus/system_bus_socket", stack)
+    own = Path(desk.host.proc) / "self" / "cgroup"
+    own.write_text("5:memory:/x\n" + own.read_text())
+    assert desk.place() == refusal(
+        "the memory controller is held by cgroup v1",
+        "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all",
+    )
+    assert desk.asked == []
+
+
+def test_the_ladder_ends_here_and_spares_the_guard(
+    desk: Desk, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps before have said why not; the guard's cgroup, and no other, is marked."""
+    desk.listen("dbus/system_bus_socket", stack)
+    marked = []
+    monkeypatch.setattr(os, "setxattr", lambda path, *_: marked.append(os.path.basename(path)))
+    place, refusals = find_place(MEMORY, desk.host)
+    assert place is not None
+    place.close()
+    assert [refused.step for refused in refusals] == ["own subtree", "namespace root"]
+    assert refusals[0].reason.endswith("belongs to systemd and was not delegated")
+    assert marked == ["supervisor", "sentinel-main"]
 
 
 class Waiter:
