@@ -61,7 +61,11 @@ def used() -> int:
     return int(memory["working_set"])
 
 
-@pytest.mark.parametrize("tool", TOOLS)
+QUICK = pytest.mark.kernels("6.1")
+FIRST, *OTHERS = TOOLS
+
+
+@pytest.mark.parametrize("tool", [FIRST, *(pytest.param(tool, marks=QUICK) for tool in OTHERS)])
 def test_status_and_stop_work_with(tool: str) -> None:
     """Each tool at the real path: leaf and limits as the kernel has them, and the stop."""
     with holding("8M", "--limit", "64M", "--name", "job") as process:
@@ -81,6 +85,7 @@ def test_status_and_stop_work_with(tool: str) -> None:
     assert not os.path.lexists(COMMON)
 
 
+@QUICK
 def test_the_limit_moves_in_the_kernel_and_lowering_it_stops() -> None:
     """Raised: memory.high says so. Under the present working set: the same two-step stop."""
     with holding("24M", "--limit", "64M") as process:
@@ -101,6 +106,7 @@ def high(leaf: str) -> int:
     return -1 if text == "max" else int(text)
 
 
+@QUICK
 def test_freeze_and_thaw_are_the_leaf_s() -> None:
     """A frozen run answers, and one that is stopped is thawed first."""
     with holding("8M", "--limit", "64M") as process:
@@ -118,7 +124,7 @@ def test_freeze_and_thaw_are_the_leaf_s() -> None:
     assert process.returncode == 143
 
 
-@pytest.mark.kernels("6.1")
+@QUICK
 def test_nobody_connected_is_no_wake_up() -> None:
     """Neither for the run that has the path, which was asked before, nor for the one that waits."""
     with holding("8M", "--limit", "64M") as first, holding("8M", "--limit", "64M") as second:
@@ -145,6 +151,7 @@ def answers() -> bool:
         return False
 
 
+@QUICK
 def test_two_thousand_random_lines_cost_nothing() -> None:
     """No crash, no memory, no descriptor; the run has not noticed, and a kill still works."""
     with holding("8M", "--limit", "64M") as process:

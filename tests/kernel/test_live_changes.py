@@ -96,6 +96,7 @@ def test_lowering_the_limit_under_the_page_cache_harms_nobody(folder: Path, scra
         assert run.outcome()["verdict"] == "stopped"
 
 
+@pytest.mark.kernels("6.1")
 def test_a_limit_above_the_wall_raises_the_wall(folder: Path) -> None:
     """Both are in the kernel's files."""
     with live(folder, victim_words("hold", "seconds=500"), "--limit", "64M") as run:

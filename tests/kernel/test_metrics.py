@@ -86,6 +86,7 @@ def test_a_live_leaf_is_told_as_the_kernel_tells_it(port: int, name: str) -> Non
         assert f"sentinel-run-{name}" not in read(f"/proc/{exporter}/cgroup")
 
 
+@pytest.mark.kernels("6.1")
 def test_the_last_counters_of_an_oom_are_not_lost_with_the_leaf(port: int, name: str) -> None:
     """The kernel ended the run at its wall: the leaf is gone, and its events are told."""
     leak = victim_words("leak", "rate=0", "max=200M")

@@ -62,7 +62,7 @@ class Tally(NamedTuple):
     good: bool
 
 
-LAST_WORDS = 45
+LAST_WORDS = 90
 """Seconds before the end of that time, boot included, in which the tests are interrupted."""
 
 INTERRUPTED = 124
