@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Collection, Sequence
 
@@ -52,7 +53,12 @@ def _inheritable() -> list[int]:
 
 
 def become_background(name: str) -> None:
-    """Be called `name` (15 bytes), stand in no directory, and have no advantage in scheduling."""
+    """Be called `name` (15 bytes), stand in no directory, and have no advantage in scheduling.
+
+    As many descriptors may be open as the hard limit allows: hundreds of runs connect.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     os.chdir("/")
     os.umask(0o077)
     if os.getpriority(os.PRIO_PROCESS, 0) < 0:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from sentinel.linux.daemon import start_daemon
+from tests.lab import ROOT
 
 REPORT = """
 import json, os, signal, sys
@@ -81,4 +84,34 @@ def test_it_gets_few_variables(told: dict[str, object]) -> None:
     assert "SECRET" not in environment
     assert set(environment) <= {
         *("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "TZ", "LC_CTYPE"),
+    }
+
+
+BACKGROUND = """
+import json, os, resource, sys
+from sentinel.linux.daemon import become_background
+os.chdir(sys.argv[1])
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 64), hard))
+become_background('a-daemon')
+print(json.dumps({
+    'name': open('/proc/self/comm').read(), 'cwd': os.getcwd(), 'umask': os.umask(0),
+    'nice': os.getpriority(os.PRIO_PROCESS, 0),
+    'descriptors': resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard),
+}))
+"""
+
+
+def test_in_the_background_it_holds_nothing_and_outranks_nobody(tmp_path: Path) -> None:
+    """A name of its own, no directory, a closed umask, all descriptors that it may have."""
+    argv = [sys.executable, "-c", BACKGROUND, str(tmp_path)]
+    if os.geteuid() == 0:
+        argv = ["nice", "-n", "-5", *argv]
+    done = subprocess.run(argv, capture_output=True, check=True, cwd=ROOT)
+    assert json.loads(done.stdout) == {
+        "name": "a-daemon\n",
+        "cwd": "/",
+        "umask": 0o077,
+        "nice": 0,
+        "descriptors": True,
     }
