@@ -270,7 +270,7 @@ def test_a_scope_that_cannot_be_divided(
 ) -> None:
     """Whatever the kernel refuses in it is the step's reason; the ladder goes on from there."""
     desk.listen("dbus/system_bus_socket", stack)
-    moving = scope.start_scope
+    moving = vars(scope)["start_scope"]
 
     def start(bus: Bus, unit: str) -> None:
         moving(bus, unit)
