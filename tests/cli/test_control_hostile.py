@@ -8,10 +8,11 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sentinel.control.client import ask
+from sentinel.control.client import ControlError, ask
 from tests.cli.fuzz import assault, weight
 from tests.cli.private import LIMIT, guarded
 from tests.victims.running import wait_until
@@ -88,6 +89,41 @@ def test_fifty_silent_clients_and_a_stop(short: str) -> None:
         for client in silent:
             assert client.recv(1) == b""
             client.close()
+
+
+def test_a_hundred_flooding_clients_and_a_stop(short: str) -> None:
+    """And fifty silent ones: all are answered, or told why not, and a stop gets through."""
+    with (
+        guarded(
+            short, "--backend", "rss", "-q", "--limit", "200M", command=["sleep", "3600"]
+        ) as run,
+        ThreadPoolExecutor(100) as pool,
+    ):
+        silent = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(50)]
+        for client in silent:
+            client.connect(run.common)
+        counts = [0] * 100
+        floods = [pool.submit(flood, run.common, counts, number) for number in range(100)]
+        wait_until("everybody to be answered again and again", lambda: min(counts) > 2, LIMIT)
+        assert "state          watching\n" in ask(run.common, "status", LIMIT)
+        assert ask(run.common, "stop", LIMIT).startswith("stopping sleep")
+        assert run.wait()[0] == 143
+        for done in floods:
+            done.result(LIMIT)
+        for client in silent:
+            assert client.recv(1) == b""
+            client.close()
+
+
+def flood(path: str, counts: list[int], number: int) -> None:
+    """Ask until the run is over; counts how often that was answered."""
+    while True:
+        try:
+            answer = ask(path, "ping", LIMIT)
+        except ControlError:
+            return
+        assert answer in ("pong\n", "error: the run is over\n")
+        counts[number] += 1
 
 
 def test_a_hundred_thousand_random_lines_cost_nothing(short: str) -> None:
