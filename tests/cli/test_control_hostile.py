@@ -94,10 +94,10 @@ def test_fifty_silent_clients_and_a_stop(short: str) -> None:
 def test_a_hundred_flooding_clients_and_a_stop(short: str) -> None:
     """And fifty silent ones: all are answered, or told why not, and a stop gets through."""
     with (
+        ThreadPoolExecutor(100) as pool,
         guarded(
             short, "--backend", "rss", "-q", "--limit", "200M", command=["sleep", "3600"]
         ) as run,
-        ThreadPoolExecutor(100) as pool,
     ):
         silent = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(50)]
         for client in silent:
