@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.guarded import NAME
 from benchmarks.rows import ROWS, scope
+from benchmarks.rows.launch import PYTHON
 from benchmarks.site import Site
 
 
@@ -30,12 +32,12 @@ def test_a_site_is_known_by_its_name(name: str, *, systemd: bool, counts_cpu: bo
 def test_the_targets_of_a_scope() -> None:
     """Twice the bare leaf, and systemd-run itself, which is missed and says so."""
     found = {
-        scope.NAME: (0.3, 0.3),
+        NAME: (0.3, 0.3),
         scope.PREPARED: (0.25, 0.25),
         scope.RUN: (0.06, 0.06),
         scope.RUN_PYTHON: (0.13, 0.13),
         scope.RUN_SENTINEL: (0.31, 0.31),
-        scope.PYTHON: (0.07, 0.07),
+        PYTHON: (0.07, 0.07),
     }
     judged = [line.met() for line in scope.lines(found)]
     assert judged == [True, False, None, True, None]
