@@ -35,6 +35,8 @@ Answers = Mapping[str, Mapping[str, object]]
 
 
 _NONE = Extras()
+TOLD_FOR = 3600.0
+"""Seconds that a run is told of after its end; its counters are kept for the next of its name."""
 
 
 class View(NamedTuple):
@@ -77,7 +79,9 @@ class Surveyor:
             if (view := self._one(subject, look, answers, past.get(subject.name))) is not None
         ]
         views += [
-            View(name, self._ended(name, of)) for name, of in past.items() if name not in live
+            View(name, self._ended(name, of))
+            for name, of in past.items()
+            if name not in live and of.ended > at.wall - TOLD_FOR
         ]
         self._forget(live.values(), past)
         return views

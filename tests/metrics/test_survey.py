@@ -160,6 +160,15 @@ def test_a_run_that_is_over_shows_counters_peaks_and_done() -> None:
     assert values["sentinel_memory_events_total"][("oom_kill",)] == 1
 
 
+def test_a_run_that_was_over_long_ago_is_told_when_its_name_lives_again(tmp_path: Path) -> None:
+    """After an hour nobody scrapes for it; its counters are not forgotten."""
+    surveyor = Surveyor(lambda: fold({}, [WORD]))
+    later = at(WORD.ended + survey.TOLD_FOR - 3000.0)
+    assert surveyor.look([], {}, later) == []
+    views = surveyor.look([subject(make_cgroup(tmp_path / "leaf"))], {}, later)
+    assert rows(views)["sentinel_memory_events_total"][("oom_kill",)] == 2
+
+
 def test_a_run_that_is_counted_is_no_longer_live(tmp_path: Path) -> None:
     """Between its last word and its leaving the registry it is told once, as over."""
     run = subject(make_cgroup(tmp_path / "leaf"), main=WORD.pid, started=WORD.started)
