@@ -87,7 +87,7 @@ def leak_lines(ours: tuple[float, ...], theirs: tuple[float, ...]) -> Line:
 
 def measure_leak(site: Site) -> tuple[Line, ...]:
     """Twenty rounds, each at its phase."""
-    rounds = site.times(20, 10)
+    rounds = site.times(20, 6)
     text = mapped_files()
 
     def overshoot(backend: str, turn: int, cgroup: str) -> float:

@@ -107,11 +107,10 @@ class Observer:
     def _judge(self, now: float) -> Look:
         began = self._clock()
         try:
-            reading = self._share.read(now)
+            reading = self._reading(now)
         except KernelFileError as error:
             return self._blinded(now, error)
         held = reading.working_set or 0
-        self._peaks = (max(self._peaks[0], reading.current), max(self._peaks[1], held))
         hard = self._limits.hard
         if hard is not None and held >= hard:
             self._over = True
@@ -149,6 +148,13 @@ class Observer:
             return (Event(Happening.SOFT_CLEARED, reading),), finding.again
         return (), finding.again
 
+    def _reading(self, now: float) -> Reading:
+        """The run's memory, kept if it is a peak. Raises KernelFileError."""
+        reading = self._share.read(now)
+        held = reading.working_set or 0
+        self._peaks = (max(self._peaks[0], reading.current), max(self._peaks[1], held))
+        return reading
+
     def _blinded(self, now: float, error: KernelFileError) -> Look:
         """The run goes on. It is told once, and tried again: a lack of memory may pass."""
         told, self._blind = self._blind, True
@@ -182,7 +188,7 @@ class Observer:
     def read(self, now: float) -> Reading | None:
         """What the run holds now, as far as the container tells."""
         try:
-            return self._share.read(now)
+            return self._reading(now)
         except KernelFileError:
             return None
 

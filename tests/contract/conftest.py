@@ -1,4 +1,4 @@
-"""The three enclosures, each where it can be had: the fake and rss here, cgroup in its kernel."""
+"""The enclosures, each where it can be had: cgroup in its kernel, all others here."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tests.contract.kinds import ENCLOSURES
 from tests.contract.stage import PATIENCE_SECONDS, Heard, Stage
 from tests.victims.build import victim
 
-REAL = [ENCLOSURES["rss"], ENCLOSURES["cgroup"]]
+REAL = [ENCLOSURES["rss"], ENCLOSURES["observer"], ENCLOSURES["cgroup"]]
 APART = [ENCLOSURES["fake"], ENCLOSURES["cgroup"]]
 TERM, KILL, USR1 = signal.SIGTERM, signal.SIGKILL, signal.SIGUSR1
 POLITELY = [Heard("TERM", 1), Heard("CONT", 1)]

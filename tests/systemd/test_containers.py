@@ -87,6 +87,13 @@ def test_a_leak_is_stopped_politely_in_every_kind(kind: str, backend: str, said:
         assert "working set" in announced
 
 
+def test_the_hosts_read_only_tree_is_observed_when_asked_for() -> None:
+    """Nobody knows there that the own cgroup is a container's; who does may say so."""
+    run = sentinel("--backend", "cgroup-ro", "--json", OUTCOME, "--", "true")
+    (document,) = shown("host-default", f"{run} && cat {OUTCOME}")
+    assert json.loads(document)["backend"] == "cgroup-ro"
+
+
 def test_the_containers_limit_is_the_one_above_the_run() -> None:
     """Seen from inside, by the path inside; what exceeds it is warned of by that path."""
     run = sentinel("-v", "--", "true")
