@@ -21,7 +21,6 @@ from sentinel.cgroup.placement import (
     Refusal,
     own_cgroup,
 )
-from sentinel.linux.mlock import held_in_memory
 from sentinel.model.diagnosis import Check
 from sentinel.model.units import format_size
 
@@ -43,6 +42,8 @@ def spare_from_oomd(place: str) -> None:
 
 def probe_memory() -> Check | None:
     """Whether swap spares this process; None where the kernel does not tell."""
+    from sentinel.linux.mlock import held_in_memory
+
     held = held_in_memory()
     if held is None:
         return None

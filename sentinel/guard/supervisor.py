@@ -10,7 +10,6 @@ from sentinel.guard.guardian import Guardian, Launch
 from sentinel.guard.journal import Listener
 from sentinel.guard.run import GuardedRun
 from sentinel.linux.loop import Loop
-from sentinel.linux.mlock import stay_in_memory
 from sentinel.linux.process import Child, ChildReport, prefer_this_process, reap
 from sentinel.linux.signals import Received, SignalDesk, end_by, is_stop
 from sentinel.linux.spawn import spawn
@@ -77,7 +76,6 @@ class _Supervisor:
             outcomes = [self._start(launch) for launch in launches]
             prefer_this_process()
             self._attend_at = self._loop.now() + attend_after
-            stay_in_memory()
             if attend_after <= 0:
                 self._begin_attendance()
             while not all(guardian.done for guardian in self._guardians):
@@ -159,6 +157,10 @@ class _Supervisor:
     def _begin_attendance(self) -> None:
         self._attend_at = None
         self._attendance.begin(self._attend, list(self._runs.values()))
+        # With what they have imported; and who ends sooner is not swapped out.
+        from sentinel.linux.mlock import stay_in_memory
+
+        stay_in_memory()
 
     def _turn_guardian(self, guardian: Guardian, now: float, ready: set[object]) -> None:
         was_done = guardian.done

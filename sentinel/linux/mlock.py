@@ -10,14 +10,17 @@ lock, and exec drops it.
 from __future__ import annotations
 
 import ctypes
+import errno
 from typing import NamedTuple
 
 _MCL_CURRENT = 1
 _MCL_ONFAULT = 4
 _MLOCK_ONFAULT = 1
 _KIB = 1024
+_LEAST = 4096
+"""Bytes: the smallest page that there is."""
 
-_libc = ctypes.CDLL(None)
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Held(NamedTuple):
@@ -44,9 +47,19 @@ def stay_in_memory(maps: str = "/proc/self/maps") -> None:
         span, mode, *_ = line.split(None, 2)
         if mode == b"rw-p":
             start, _, end = span.partition(b"-")
-            address, size = int(start, 16), int(end, 16) - int(start, 16)
-            # Whatever does not fit any more is passed over: something smaller may.
-            _libc.mlock2(ctypes.c_void_p(address), ctypes.c_size_t(size), _MLOCK_ONFAULT)
+            if not _lock(int(start, 16), int(end, 16) - int(start, 16)):
+                return
+
+
+def _lock(address: int, size: int) -> bool:
+    """Lock a mapping, or as much of it as still fits; False when nothing may be locked."""
+    while size >= _LEAST:
+        if _libc.mlock2(ctypes.c_void_p(address), ctypes.c_size_t(size), _MLOCK_ONFAULT) == 0:
+            return True
+        if ctypes.get_errno() != errno.ENOMEM:
+            return False
+        size = size // 2 // _LEAST * _LEAST
+    return True
 
 
 def held_in_memory(smaps: str = "/proc/self/smaps") -> Held | None:

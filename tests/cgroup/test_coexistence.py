@@ -11,6 +11,7 @@ import pytest
 from sentinel.cgroup import coexistence, unit
 from sentinel.cgroup.manager import Bus, ManagerFault, unit_property
 from sentinel.cgroup.placement import Host
+from sentinel.linux import mlock
 from sentinel.linux.mlock import Held
 from sentinel.model.diagnosis import Check
 from tests.cgroup.fakebus import Client, serving
@@ -194,7 +195,7 @@ def test_what_is_locked(
     held: Held | None, check: Check | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How much, of what swap could take."""
-    monkeypatch.setattr(coexistence, "held_in_memory", lambda: held)
+    monkeypatch.setattr(mlock, "held_in_memory", lambda: held)
     assert coexistence.probe_memory() == check
 
 
