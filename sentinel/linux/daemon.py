@@ -7,7 +7,7 @@ import resource
 import signal
 from collections.abc import Collection, Sequence
 
-_KEPT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "TZ")
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "TZ")
 _FIXED = (signal.SIGKILL, signal.SIGSTOP)
 
 

@@ -83,7 +83,8 @@ def test_it_gets_few_variables(told: dict[str, object]) -> None:
     assert isinstance(environment, dict)
     assert "SECRET" not in environment
     assert set(environment) <= {
-        *("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "TZ", "LC_CTYPE"),
+        *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
+        *("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE"),
     }
 
 
