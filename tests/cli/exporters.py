@@ -7,14 +7,16 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.cli.terminal import SENTINEL
 from tests.victims.running import PATIENCE_SECONDS, Victim, wait_until
+
+SENTINEL = os.path.join(os.path.dirname(sys.executable), "sentinel")
 
 
 class Answer(NamedTuple):
