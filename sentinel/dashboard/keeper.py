@@ -190,9 +190,12 @@ class Keeper:
         """Stop as the shell wants it, the run frozen meanwhile."""
         from sentinel.dashboard.suspension import freeze
 
+        # A key stops the viewer, too; who stops this process alone means both all the same.
+        self._home.viewer.send(number)
         go_on = freeze(self._home.guard.pid)
         self._desk.stop_self(number)
         go_on()
+        self._home.viewer.send(SIGCONT)
 
     def _reap(self) -> None:
         for report in reap():

@@ -138,6 +138,8 @@ class Live:
         self._drawn_at = now
         if self._beside is not None:
             self._loop.watch(self._beside.fd, self._beside)
+        if not in_foreground(self._keys):
+            self._screen.lose()  # stopped and continued elsewhere: nothing of it is ours now
         if not self._screen.taken and not self._take_screen():
             return
         board = self._watcher.board(self._choice)._replace(everyone=self._everyone)

@@ -38,14 +38,14 @@ def state(run: Watched) -> str:
     if run.why_silent:
         return "silent"
     if run.status is None:
-        return "asked"
+        return "new"
     return "frozen" if run.status.frozen else run.status.state
 
 
 def _state(run: Watched, glyphs: Glyphs) -> Text:
     del glyphs
     word = state(run)
-    quiet = word in ("watching", "asked")
+    quiet = word in ("watching", "new")
     style = "dim" if run.ended else "" if quiet else "bold red"
     return Text(printable(word), "cyan" if word == "frozen" else style)
 

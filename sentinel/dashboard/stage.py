@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from sentinel.dashboard.board import Size
 from sentinel.dashboard.layout import pane_size
@@ -58,9 +59,9 @@ class Stage:
 
     def play_viewer(self, guard: int, encoding: str) -> int:
         """Be the dashboard of the run that process `guard` guards; an exit status."""
-        from sentinel.control.registry import live
         from sentinel.dashboard.live import Live
         from sentinel.dashboard.output import Output
+        from sentinel.dashboard.suspension import runs_of
 
         self._bell.close()
         self.log.close()
@@ -68,8 +69,7 @@ class Stage:
         os.close(self.words)
         self._rung.setblocking(False)
         output = Output(self.pty, self.log.path, self._rung.fileno(), self.size)
-        registry = lambda: [entry for entry in live() if entry.pid == guard]  # noqa: E731
-        return Live(registry, KEYS, SCREEN, encoding).run(output)
+        return Live(partial(runs_of, guard), KEYS, SCREEN, encoding).run(output)
 
     def play_keeper(
         self, guard: int, viewer: int, say: Callable[[str], None], pass_on: Callable[[bytes], None]

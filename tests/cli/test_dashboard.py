@@ -280,6 +280,28 @@ def test_ctrl_z_freezes_the_run_until_fg(stage: Stage) -> None:
         assert bash.modes == modes
 
 
+def test_a_stop_for_sentinel_alone_suspends_all_of_it(stage: Stage) -> None:
+    """TSTP from a process does what Ctrl-Z does."""
+    with at_shell(stage, stage.dashboard("say begun; sleep 600")) as bash:
+        modes = bash.modes
+        bash.press("run\n")
+        see(bash, "begun", "watching")
+        keeper = bash.foreground
+        _, viewer = guard_and_viewer(keeper)
+        os.kill(keeper, signal.SIGTSTP)
+        bash.expect("Stopped")
+        bash.prompt()
+        bash.wait_for("both to stop", lambda: state(keeper) + state(viewer) == "TT", LONG)
+        assert bash.modes == modes
+        bash.screen.reset()
+        bash.press("fg\n")
+        see(bash, "watching", "begun")
+        bash.press("\x03")
+        bash.expect(GIVEN_BACK, LONG)
+        bash.prompt()
+        assert bash.modes == modes
+
+
 def test_a_signal_for_sentinel_is_the_commands(stage: Stage) -> None:
     """TERM is passed on; the dashboard ends with the run."""
     with shown(stage, WAITS) as opened:

@@ -124,7 +124,7 @@ def test_what_is_not_known_is_a_dash() -> None:
     """A run that has not answered has no numbers, rather than zeros."""
     unknown = LEAK._replace(status=None, used=None, history=(), events=())
     lines = drawn(Board(runs=(unknown,)), Size(80, 24))
-    assert lines[2].split() == ["▶", "leaker", "asked", "-", "-", "-", "-", "-"]
+    assert lines[2].split() == ["▶", "leaker", "new", "-", "-", "-", "-", "-"]
 
 
 def test_a_silent_run_is_shown_with_its_last_answer() -> None:
