@@ -111,6 +111,7 @@ def test_a_timeout_at_the_limit_leaves_room_for_the_checkpoint(
 DEAF = victim_words("hold", "size=80M", "max=80M", "term=ignore", "seconds=80")
 
 
+@pytest.mark.kernels("6.1")
 def test_who_ignores_sigterm_is_killed_after_the_grace(tmp_path: object) -> None:
     """TERM ignored: cgroup.kill after the grace, and the verdict says so."""
     ended = run([*LIMIT, "--grace", "500ms"], DEAF, f"{tmp_path}/outcome")

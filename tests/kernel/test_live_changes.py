@@ -72,6 +72,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.kernels("6.1")
 def test_lowering_the_limit_under_the_working_set_stops_the_run(folder: Path) -> None:
     """The same two steps as for a leak."""
     with live(folder, victim_words("hold", "size=80M", "seconds=500"), "--limit", "200M") as run:

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -57,7 +59,17 @@ FAMILIES = {
 }
 
 
-@pytest.mark.parametrize("family", list(FAMILIES))
+QUICK = pytest.mark.kernels("6.1")
+CROWDS = ("500 processes", "nested cgroups", "a fork churn")
+POINTS = ("running", "pressed")
+
+
+def some(names: Iterable[str], both: Iterable[str]) -> list[Any]:
+    """Parameters `names`, of which the emulated kernel has only those in `both`."""
+    return [pytest.param(name, marks=() if name in both else QUICK) for name in names]
+
+
+@pytest.mark.parametrize("family", some(FAMILIES, CROWDS))
 def test_a_timeout_ends_every_family(family: str, tmp_path: object) -> None:
     """Whatever the command has grown into, it is gone when Sentinel is."""
     ended = PastReady().run(SHORT, FAMILIES[family], f"{tmp_path}/outcome")
@@ -67,7 +79,7 @@ def test_a_timeout_ends_every_family(family: str, tmp_path: object) -> None:
     assert ended.document["left_behind"] == []
 
 
-@pytest.mark.kernels("6.1")
+@QUICK
 def test_a_stopped_child_gets_its_chance(tmp_path: object) -> None:
     """SIGTERM is followed by CONT: a stopped process can handle it, nobody needs a kill."""
     options = [*LIMIT, "--grace", "60s"]
@@ -76,7 +88,7 @@ def test_a_stopped_child_gets_its_chance(tmp_path: object) -> None:
     assert ended.document["survivors_killed"] == 0
 
 
-@pytest.mark.kernels("6.1")
+@QUICK
 @pytest.mark.parametrize("stubborn", ["0", "1"])
 def test_a_daemon_does_not_outlive_the_command(stubborn: str, tmp_path: object) -> None:
     """The main process ends normally: the verdict stays exited, the daemon is ended and counted."""
@@ -89,7 +101,7 @@ def test_a_daemon_does_not_outlive_the_command(stubborn: str, tmp_path: object) 
     assert ended.leaves == []
 
 
-@pytest.mark.kernels("6.1")
+@QUICK
 def test_a_command_that_leaves_its_leaf_is_still_killed(tmp_path: object) -> None:
     """Root can move itself out of the leaf; the timeout ends it all the same."""
     script = "trap '' TERM; echo 0 > /sys/fs/cgroup/cgroup.procs; echo ready; exec sleep 200"
@@ -97,12 +109,7 @@ def test_a_command_that_leaves_its_leaf_is_still_killed(tmp_path: object) -> Non
     assert (ended.verdict, ended.status) == ("timeout-killed", 124), ended
 
 
-QUICK = pytest.mark.kernels("6.1")
-POINTS = [*(pytest.param(point, marks=QUICK) for point in ("starting", "stopping"))]
-POINTS += [pytest.param(point) for point in ("running", "pressed")]
-
-
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", some(["starting", "running", "pressed", "stopping"], POINTS))
 def test_after_sentinels_own_sigkill_the_next_start_sweeps(point: str, tmp_path: object) -> None:
     """SIGKILL at any point: the next start kills what is left and removes the leaf."""
     options = [*LIMIT, "--grace", "10m"]
@@ -131,7 +138,7 @@ def test_after_sentinels_own_sigkill_the_next_start_sweeps(point: str, tmp_path:
         assert not any(alive(pid) for pid in inside)
 
 
-@pytest.mark.kernels("6.1")
+@QUICK
 @pytest.mark.limit(600)
 def test_sigkill_at_any_of_many_moments(tmp_path: object) -> None:
     """Killed 30 ms later each time, from the leaf to after the kill: the next starts clear all."""
@@ -157,7 +164,7 @@ def test_sigkill_at_any_of_many_moments(tmp_path: object) -> None:
         process.communicate(timeout=PATIENCE)
 
 
-@pytest.mark.kernels("6.1")
+@QUICK
 def test_the_direct_child_gets_the_signal_when_sentinel_dies(tmp_path: object) -> None:
     """The parent-death signal reaches the command within moments, without any sweep."""
     checkpoint = f"{tmp_path}/checkpoint"
@@ -194,7 +201,7 @@ def test_eight_sentinels_at_once() -> None:
 
 
 @pytest.mark.lab
-@pytest.mark.kernels("6.1")
+@QUICK
 def test_a_process_that_cannot_be_killed_is_named(tmp_path: object) -> None:
     """A writer on a frozen file system is in D state: Sentinel gives up after 10 s and names it."""
     disk = os.environ["SENTINEL_SCRATCH"]

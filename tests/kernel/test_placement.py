@@ -29,6 +29,7 @@ def test_no_user_page_is_charged_elsewhere(tmp_path: object) -> None:
     assert ended.document["peak"]["current"] >= 16 << 20
 
 
+@pytest.mark.kernels("6.1")
 def test_a_nested_run_stays_inside_the_outer_one(tmp_path: object) -> None:
     """Sentinel inside Sentinel: the inner leaf is in the outer leaf, beside `main`."""
     inner = [SENTINEL, "exec", "--backend", "cgroup", "--limit", "32M", "--", *WHERE]

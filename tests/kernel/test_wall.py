@@ -35,6 +35,7 @@ def test_a_member_that_the_oom_killer_may_not_touch(tmp_path: object) -> None:
     assert ended.leaves == []
 
 
+@pytest.mark.kernels("6.1")
 def test_a_kill_from_outside_is_no_limit(tmp_path: object) -> None:
     """SIGKILL by somebody else: signalled, 137, no counter moved."""
     ended = run(LIMIT, ["sh", "-c", "kill -KILL $$"], f"{tmp_path}/outcome")
