@@ -9,7 +9,8 @@ import _socket
 import errno
 import os
 
-BACKLOG = 128
+BACKLOG = 1024
+"""Connections that wait while whoever is to serve them starts; the kernel allows 4096."""
 
 
 def listen_tcp(address: str, port: int) -> int:
@@ -47,7 +48,7 @@ def listen_unix(path: str) -> int:
 def connect_unix(path: str) -> int | None:
     """A descriptor connected to `path`, not blocking; None when nobody listens there.
 
-    Raises OSError, EAGAIN among them when too many wait to be accepted.
+    None, too, when too many wait to be accepted (EAGAIN, connect(2)). Raises OSError.
     """
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
@@ -55,7 +56,7 @@ def connect_unix(path: str) -> int | None:
         connection.connect(path)
     except OSError as error:
         connection.close()
-        if error.errno in (errno.ENOENT, errno.ECONNREFUSED):
+        if error.errno in (errno.ENOENT, errno.ECONNREFUSED, errno.EAGAIN):
             return None
         raise
     return connection.detach()

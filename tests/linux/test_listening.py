@@ -71,6 +71,18 @@ def test_a_door_is_its_users_alone(tmp_path: Path) -> None:
     assert connect_unix(str(tmp_path / "none")) is None
 
 
+def test_a_door_where_too_many_wait_is_as_good_as_closed(tmp_path: Path) -> None:
+    """Nobody blocks in connect(2): whoever comes too early tries again."""
+    path = str(tmp_path / "door")
+    with socket.socket(fileno=listen_unix(path)) as door:
+        door.listen(1)
+        found = [connect_unix(path) for _ in range(5)]
+        assert found.count(None) == 3
+        for fd in found:
+            if fd is not None:
+                os.close(fd)
+
+
 def test_what_is_there_is_not_replaced(tmp_path: Path) -> None:
     """A file, or a symlink to nowhere, in the door's place."""
     (tmp_path / "file").write_text("")
