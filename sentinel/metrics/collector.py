@@ -17,7 +17,7 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
+from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -35,6 +35,7 @@ from sentinel.metrics.catalogue import (
 from sentinel.metrics.survey import View
 
 _TOTAL = "_total"
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Page(NamedTuple):
@@ -103,4 +104,4 @@ def text(views: Sequence[View]) -> Page:
     """The runs alone, as text: a collector that reads files has a process_cpu_* of its own."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(RunCollector(views))
-    return Page(generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4)
+    return Page(generate_latest(registry), _TEXT)
