@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
+from sentinel.guard.attendance import ATTEND_AFTER
 from sentinel.guard.attendant import Attendant
-from sentinel.guard.supervisor import ATTEND_AFTER
 from sentinel.model.spec import Observation, RunSpec
 from sentinel.model.status import Actions, RunStatus
 

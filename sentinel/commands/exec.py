@@ -12,7 +12,8 @@ from sentinel.config.options import OPTIONS
 from sentinel.config.resolve import Available, Resolved, resolve
 from sentinel.config.sources import Words, gather, is_quiet
 from sentinel.control.claims import free_name, release_unused
-from sentinel.guard.supervisor import ATTEND_AFTER, Launch, supervise
+from sentinel.guard.attendance import ATTEND_AFTER
+from sentinel.guard.supervisor import Attend, Launch, supervise
 from sentinel.model.errors import SentinelError, UsageFault
 from sentinel.model.outcome import Ledger, Moment, Outcome, Verdict
 from sentinel.model.snapshot import Reading
@@ -159,7 +160,7 @@ def _run(resolved: Resolved, *, quiet: bool, verbose: bool) -> Outcome:
         for notice in () if quiet else (*notices, *more):
             say(notice)
 
-    def attend() -> Sequence[Attendant]:
+    def make() -> Sequence[Attendant]:
         from sentinel.commands.attending import attendants
 
         def tell(text: str) -> None:
@@ -172,7 +173,7 @@ def _run(resolved: Resolved, *, quiet: bool, verbose: bool) -> Outcome:
     # Whose numbers are collected is counted however short its life was.
     after = ATTEND_AFTER if spec.observation.metrics is None else 0.0
     try:
-        return supervise(launches, hear, opening=announce, attend=attend, attend_after=after)[0]
+        return supervise(launches, hear, opening=announce, attend=Attend(make, after))[0]
     finally:
         release_unused()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from sentinel.guard.attendant import Attendant
 from sentinel.linux.loop import Loop
@@ -10,8 +11,21 @@ from sentinel.model.outcome import Moment, Outcome
 from sentinel.model.snapshot import Reading
 from sentinel.model.status import Run
 
-Attend = Callable[[], Sequence[Attendant]]
-"""Makes the attendants; called when the commands have started, so that imports cost no launch."""
+ATTEND_AFTER = 0.02
+"""Seconds that runs go on unattended: who ends sooner does not wait for imports at its end."""
+
+
+class Attend(NamedTuple):
+    """How attendants come: `make` is called when the commands have gone on for `after` seconds.
+
+    So imports cost no launch. `after` 0: also for a run that ends at once.
+    """
+
+    make: Callable[[], Sequence[Attendant]] = tuple
+    after: float = ATTEND_AFTER
+
+
+UNATTENDED = Attend()
 
 
 class Attendance:
@@ -26,7 +40,7 @@ class Attendance:
     def begin(self, attend: Attend, runs: Sequence[Run]) -> None:
         """Make and begin the attendants."""
         try:
-            attendants = list(attend())
+            attendants = list(attend.make())
         except Exception as error:  # noqa: BLE001 - told; the run goes on without observers
             self._complain(_told("the observers", error))
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sentinel.enclosure import Sweep
-from sentinel.guard.attendance import Attend, Attendance
+from sentinel.guard.attendance import UNATTENDED, Attend, Attendance
 from sentinel.guard.guardian import Guardian, Launch
 from sentinel.guard.journal import Listener
 from sentinel.guard.run import GuardedRun
@@ -18,13 +18,11 @@ from sentinel.model.outcome import Ledger, Moment, Outcome, Verdict
 from sentinel.model.snapshot import Reading
 from sentinel.model.spec import Command, RunSpec
 
-__all__ = ["Launch", "end_by", "supervise"]
+__all__ = ["Attend", "Launch", "end_by", "supervise"]
 
 OBSERVER_LOST = "observer lost"
 """The moment that tells of an attendant who failed."""
 
-ATTEND_AFTER = 0.02
-"""Seconds that runs go on unattended: who ends sooner does not wait for imports at its end."""
 SWEEP_DEADLINE = 1.0
 """Seconds that the end of the last run may be delayed by the clearing of dead runs."""
 
@@ -34,8 +32,7 @@ def supervise(
     listener: Listener,
     *,
     opening: Callable[[], None] = lambda: None,
-    attend: Attend = tuple,
-    attend_after: float = ATTEND_AFTER,
+    attend: Attend = UNATTENDED,
     final: bool = True,
 ) -> list[Outcome]:
     """Start every launch and guard it to its end; outcomes in the order of `launches`.
@@ -43,12 +40,10 @@ def supervise(
     Must run in the main thread of a single-threaded process: it forks, takes over the signals
     and reaps every child. A run that cannot start gets the verdict failed-to-start. `opening`
     is called before anything starts, when no terminal can stop this process any more for what
-    it writes (stty tostop). `attend` makes those who observe and steer the runs, when
-    they have gone on for `attend_after` seconds; 0: also of a run that ends at once. `final`: the
-    process will only report and end, so the signals stay blocked.
+    it writes (stty tostop). `attend` says how those come who observe and steer the runs.
+    `final`: the process will only report and end, so the signals stay blocked.
     """
-    supervisor = _Supervisor(listener, attend, final=final)
-    return supervisor.run(launches, opening, attend_after)
+    return _Supervisor(listener, attend, final=final).run(launches, opening)
 
 
 class _Supervisor:
@@ -66,17 +61,15 @@ class _Supervisor:
         self._runs: dict[Guardian, GuardedRun] = {}
         self._sweeps: list[Sweep] = []
 
-    def run(
-        self, launches: Sequence[Launch], opening: Callable[[], None], attend_after: float
-    ) -> list[Outcome]:
+    def run(self, launches: Sequence[Launch], opening: Callable[[], None]) -> list[Outcome]:
         """Start, guard, sweep, count."""
         self._loop.watch(self._desk.fd, self._desk)
         try:
             opening()
             outcomes = [self._start(launch) for launch in launches]
             prefer_this_process()
-            self._attend_at = self._loop.now() + attend_after
-            if attend_after <= 0:
+            self._attend_at = self._loop.now() + self._attend.after
+            if self._attend.after <= 0:
                 self._begin_attendance()
             while not all(guardian.done for guardian in self._guardians):
                 self._turn()

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from sentinel.guard.attendance import Attendance
+from sentinel.guard.attendance import Attend, Attendance
 from sentinel.linux.loop import Loop
 from sentinel.model.outcome import Moment, Outcome
 from sentinel.model.status import Run
@@ -69,7 +69,7 @@ def attend(loop: Loop, *attendants: Noting) -> list[str]:
     """Let them live through everything; the complaints."""
     complaints: list[str] = []
     attendance = Attendance(loop, complaints.append)
-    attendance.begin(lambda: attendants, [RUN])
+    attendance.begin(Attend(lambda: attendants), [RUN])
     attendance.deadline()
     attendance.turn(1.0, set())
     attendance.told(RUN, MOMENT, None)
@@ -96,7 +96,7 @@ def test_the_nearest_deadline_counts(loop: Loop) -> None:
     """None wants none."""
     attendance = Attendance(loop, print)
     assert attendance.deadline() is None
-    attendance.begin(lambda: [Noting(due=7.0), Noting(), Noting(due=3.0)], [])
+    attendance.begin(Attend(lambda: [Noting(due=7.0), Noting(), Noting(due=3.0)]), [])
     assert attendance.deadline() == 3.0
 
 
@@ -108,7 +108,7 @@ def test_attendants_that_cannot_be_made_cost_nothing_but_a_line(loop: Loop) -> N
 
     complaints: list[str] = []
     attendance = Attendance(loop, complaints.append)
-    attendance.begin(broken, [RUN])
+    attendance.begin(Attend(broken), [RUN])
     assert complaints == [
         "the observers failed, the run goes on without: ImportError: no module named json"
     ]
