@@ -20,6 +20,7 @@ from sentinel.cgroup.ledger import Ancestry
 from sentinel.cgroup.placement import Host, Refusal, is_namespace_root, own_cgroup
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Enclosure, Look, Process, Waiter
+from sentinel.linux.clock import worked
 from sentinel.model.errors import KernelFileError, SentinelError
 from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import CounterDelta, Ledger, Survivor
@@ -105,7 +106,7 @@ class Observer:
         return look._replace(events=(*look.events, *judged.events), again=again)
 
     def _judge(self, now: float) -> Look:
-        began = self._clock()
+        began, before = self._clock(), worked()
         try:
             reading = self._reading(now)
         except KernelFileError as error:
@@ -120,9 +121,9 @@ class Observer:
         events, again = self._pull_trigger(reading, firm)
         rooms = [] if self._told else [self._limits.soft - firm]
         rooms += [] if hard is None else [hard - held]
-        pace = self._pace.next(
-            now, max(firm, held), min(rooms, default=None), self._clock() - began
-        )
+        # Time in which somebody else had the CPU is no reason to look more rarely.
+        cost = min(self._clock() - began, worked() - before)
+        pace = self._pace.next(now, max(firm, held), min(rooms, default=None), cost)
         again = _sooner(again, pace)
         self._due = now + (again or 0.0)
         return Look(events, self._due)

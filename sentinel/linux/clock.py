@@ -10,6 +10,11 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def worked() -> float:
+    """CPU seconds that this thread has had (CLOCK_THREAD_CPUTIME_ID); some kernels count ticks."""
+    return time.thread_time()
+
+
 def wall() -> float:
     """CLOCK_REALTIME in seconds since the epoch: for people and other machines, never for waits."""
     return time.time()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from sentinel.cgroup import container
+from sentinel.cgroup import container, observer
 from sentinel.cgroup.observer import RETRY_AFTER, Observer, observed
 from sentinel.cgroup.placement import Host, Refusal
 from sentinel.cgroup.tree import Cgroup
@@ -17,6 +18,7 @@ from sentinel.enclosure import Look, Process, Waiter
 from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import Ledger, Survivor
 from sentinel.model.spec import Count, Limits
+from sentinel.policy.pace import FASTEST, LOOK_SHARE
 from tests.cgroup.faketree import Tree
 from tests.contract.fake import Unobserved
 
@@ -85,13 +87,19 @@ class Crew(Unobserved):
 class Box:
     """A container: what its memory is made of, and the observer of it."""
 
-    def __init__(self, fake: Tree, cgroups: type[Cgroup], limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        fake: Tree,
+        cgroups: type[Cgroup],
+        limits: Limits = LIMITS,
+        clock: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.fake = fake
         self.path = fake.make("box")
         self.crew = Crew()
         self.hold(anon=BEFORE)
         cgroup = cgroups.open(str(self.path))
-        self.observer = Observer(self.crew, cgroup, limits, lambda: 0.0)
+        self.observer = Observer(self.crew, cgroup, limits, clock)
 
     def hold(
         self, *, anon: int = 0, file: int = 0, slab: int = 0, lazy: int = 0, shmem: int = 0
@@ -117,6 +125,25 @@ class Box:
     def told(self, now: float) -> list[Happening]:
         """What a look tells."""
         return [event.what for event in self.observer.look(now).events]
+
+
+class Own:
+    """This process's own memory, as it is told look by look; it stands still when nothing is."""
+
+    held: Iterator[int | None] = itertools.repeat(20 * MIB)
+
+    def anon(self) -> int | None:
+        """The next one."""
+        return next(self.held)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture(autouse=True)
+def own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' own process grows as it likes."""
+    monkeypatch.setattr(container, "OwnMemory", Own)
 
 
 @pytest.fixture
@@ -224,16 +251,7 @@ def test_sentinels_own_growth_is_not_the_runs(
     make: Callable[..., Box], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is in the same cgroup: what it imports later, and what it lets go of."""
-    held = iter([20 * MIB, 23 * MIB, 18 * MIB, None])
-
-    class Own:
-        def anon(self) -> int | None:
-            return next(held)
-
-        def close(self) -> None:
-            """Nothing is open."""
-
-    monkeypatch.setattr(container, "OwnMemory", Own)
+    monkeypatch.setattr(Own, "held", iter([20 * MIB, 23 * MIB, 18 * MIB, None]))
     box = make()
     box.hold(anon=BEFORE + 40 * MIB)
     readings = [box.observer.read(now) for now in (1.0, 2.0, 3.0)]
@@ -281,6 +299,24 @@ def test_near_the_limit_the_looks_are_close_until_it_is_told(make: Callable[...,
         assert look.again is not None
         now = look.again
     assert now * rate - LIMITS.soft <= 0.005 * rate
+
+
+@pytest.mark.parametrize(("worked", "again"), [(0.0, FASTEST), (0.004, 0.004 * LOOK_SHARE)])
+def test_only_work_makes_looks_rarer(
+    fake: Tree,
+    cgroups: type[Cgroup],
+    monkeypatch: pytest.MonkeyPatch,
+    worked: float,
+    again: float,
+) -> None:
+    """Not the time in which others had the CPU: just then the machine may be about to die."""
+    monkeypatch.setattr(observer, "worked", itertools.count(0.0, worked).__next__)
+    box = Box(fake, cgroups, clock=itertools.count(0.0, 2.0).__next__)
+    box.hold(anon=BEFORE + 20 * MIB)
+    box.observer.look(1.0)
+    box.hold(anon=BEFORE + LIMITS.soft - 4096)
+    assert box.observer.look(1.1).again == pytest.approx(1.1 + again)
+    box.observer.close()
 
 
 def test_memory_that_cannot_be_read_is_told_once(make: Callable[..., Box]) -> None:
