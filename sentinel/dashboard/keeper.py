@@ -23,8 +23,8 @@ from sentinel.linux.terminal import (
     in_foreground,
     terminal_size,
 )
-from sentinel.model.outcome import CommandStatus, Exited, Signalled
-from sentinel.model.signals import NUMBERS, SIGCONT, signal_name
+from sentinel.model.outcome import CommandStatus, Exited, Signalled, command_exit_status
+from sentinel.model.signals import NUMBERS, SIGCONT, SIGKILL, signal_name
 
 PIECE = 64 << 10
 """Bytes taken from the pty at a time."""
@@ -81,7 +81,7 @@ class Keeper:
         self._waiting = b""
 
     def run(self) -> int:
-        """The guard's exit status, or minus the signal that ended it."""
+        """The guard's exit status, or minus the signal that ended it (137 for SIGKILL)."""
         for fd in (self._desk.fd, self._pty.master, self._home.words):
             self._loop.watch(fd, fd)
         try:
@@ -255,9 +255,10 @@ class Keeper:
 
 
 def _status(status: CommandStatus | None) -> int:
-    if isinstance(status, Signalled):
+    """How to end: as the guard did, by the same signal where a process can do that to itself."""
+    if isinstance(status, Signalled) and status.signal != SIGKILL:
         return -status.signal
-    return status.code if status is not None else 125
+    return command_exit_status(status)
 
 
 def _told(status: CommandStatus) -> str:

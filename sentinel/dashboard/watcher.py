@@ -26,7 +26,7 @@ REMEMBERED = 300
 
 EVENTS = 50
 STREAMS = 64
-"""Runs whose events are followed at a time; the others are asked once a second like all."""
+"""Runs whose events are followed from the start; of the others, those that were selected."""
 
 FAREWELL = 5.0
 """Seconds that a run which has ended stays in the table."""
@@ -134,16 +134,17 @@ class Watcher:
             self._known.setdefault(name, Known(entry)).entry = entry
         for name, known in list(self._known.items()):
             if name in entries:
-                self._ask(known)
+                self._ask(known, selected=name == choice.key)
             else:
                 self._see_off(name, known, now)
         if self._follow:
             self._ask_tree(choice)
 
-    def _ask(self, known: Known) -> None:
+    def _ask(self, known: Known, *, selected: bool) -> None:
         if not known.entry.socket:
             return
-        if self._follow and known.stream is None and self._streams() < STREAMS:
+        wanted = selected or self._streams() < STREAMS
+        if self._follow and known.stream is None and wanted:
             known.stream = self._asker.listen(
                 known.address, "events", known.hear, lambda: self._silence(known)
             )

@@ -24,6 +24,7 @@ LONG = 90.0
 GIVEN_BACK = re.escape("\x1b[?25h\x1b[?1049l")
 SAYS = 'say() { echo "$@"; }; '
 WAITS = "trap 'exit 7' TERM; say begun; while :; do sleep 0.05; done"
+LEAKS = shlex.join([sys.executable, os.path.join(ROOT, "tests", "leaker.py"), "--rate", "50"])
 COUNTS = "i=0; while :; do i=$((i+1)); say number $i.; sleep 0.02; done"
 
 
@@ -33,6 +34,7 @@ class Stage:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.logs = directory / "state" / "sentinel" / "logs"
+        self.gate = directory / "go"
         self.env = {"XDG_STATE_HOME": str(directory / "state"), "PYTHONPATH": ROOT}
 
     def argv(self, *words: str) -> list[str]:
@@ -43,6 +45,14 @@ class Stage:
         """The command line that runs `script` with a dashboard."""
         words = ["exec", "--dashboard", "--limit", "300M", *options]
         return self.argv(*words, "--", "bash", "-c", SAYS + script)
+
+    def waits(self) -> str:
+        """What a script waits with until `go`."""
+        return f"while [ ! -e {self.gate} ]; do sleep 0.05; done"
+
+    def go(self) -> None:
+        """Let a script that waits go on."""
+        self.gate.touch()
 
     def log(self) -> str:
         """What the log of the only run holds."""
@@ -96,13 +106,14 @@ def wait_gone(opened: Terminal, *pids: int) -> None:
 
 def test_a_command_with_a_dashboard(stage: Stage) -> None:
     """Its gauges and its output are seen; then its status, the path of the log, the terminal."""
-    script = "printf 'plain\\n\\033[31mred\\033[0m\\n'; read -r go; say got $?; sleep 1; exit 3"
-    with shown(stage, script, "--name", "worker") as opened:
+    script = "printf 'plain\\n\\033[31mred\\033[0m\\n'; read -r go; say got $?; "
+    with shown(stage, script + stage.waits() + "; exit 3", "--name", "worker") as opened:
         modes = opened.modes
         see(opened, "sentinel · worker · watching", "soft 300M", "plain", "red", "got 1")
         assert opened.modes != modes
-        opened.expect(GIVEN_BACK)
-        log = opened.expect(r"sentinel: worker: output is in (\S+)\r\n")[1]
+        stage.go()
+        opened.expect(GIVEN_BACK, LONG)
+        log = opened.expect(r"sentinel: worker: output is in (\S+)\r\n", LONG)[1]
         assert opened.wait() == 3
         assert opened.modes == modes
     assert Path(log).parent == stage.logs
@@ -112,13 +123,13 @@ def test_a_command_with_a_dashboard(stage: Stage) -> None:
 
 def test_the_verdict_is_the_guards(stage: Stage) -> None:
     """Over its limit the command is stopped; the line stands on the terminal and in the log."""
-    leaker = os.path.join(ROOT, "tests", "leaker.py")
-    argv = ["exec", "--dashboard", "--limit", "40M", "--name", "leak", "--", sys.executable]
-    with terminal(stage.argv(*argv, leaker, "--rate", "20"), stage.env) as opened:
-        see(opened, "sentinel · leak · watching", "soft 40M", "leaker: 10 MiB")
+    script = f"say begun; {stage.waits()}; exec {LEAKS}"
+    with shown(stage, script, "--limit", "60M", "--name", "leak") as opened:
+        see(opened, "sentinel · leak · watching", "soft 60M", "begun")
+        stage.go()
         opened.expect(GIVEN_BACK, LONG)
-        said = opened.expect(r"(sentinel: leak: soft-limit: .*?)\r\n")[1]
-        opened.expect(r"sentinel: leak: output is in ")
+        said = opened.expect(r"(sentinel: leak: soft-limit: .*?)\r\n", LONG)[1]
+        opened.expect(r"sentinel: leak: output is in ", LONG)
         assert opened.wait() == 124
     assert said in stage.log()
 
@@ -159,9 +170,7 @@ def test_stop_by_a_key(stage: Stage) -> None:
 
 def test_a_viewer_that_is_killed_takes_nothing_with_it(stage: Stage) -> None:
     """The terminal is given back, output goes on there and in the log, the limit stands."""
-    go = stage.directory / "go"
-    leaks = shlex.join([sys.executable, os.path.join(ROOT, "tests", "leaker.py"), "--rate", "50"])
-    script = f"{COUNTS.replace(':;', f'[ ! -e {go} ];', 1)}; exec {leaks}"
+    script = f"{COUNTS.replace(':;', f'[ ! -e {stage.gate} ];', 1)}; exec {LEAKS}"
     with shown(stage, script, "--limit", "60M", "--name", "counts") as opened:
         modes = opened.modes
         see(opened, "number ", "watching")
@@ -174,7 +183,7 @@ def test_a_viewer_that_is_killed_takes_nothing_with_it(stage: Stage) -> None:
         last = opened.expect(r"number (\d+)\.\r\n", LONG)[1]
         opened.expect(f"number {int(last) + 1}.\r\n", LONG)
         assert (state(guard) in "SR", state(command) in "SR") == (True, True)
-        go.touch()
+        stage.go()
         opened.expect(r"sentinel: counts: soft-limit: ", LONG)
         assert opened.wait() == 124
         assert opened.modes == modes
@@ -326,6 +335,21 @@ def test_a_killed_keeper_leaves_nobody_behind(stage: Stage) -> None:
         bash.expect("Killed")
         wait_gone(bash, guard, viewer, *command)
         assert bash.modes == modes
+
+
+def test_a_killed_guard_leaves_nobody_behind(stage: Stage) -> None:
+    """Sentinel ends with the status of a kill, on a terminal that was given back."""
+    with shown(stage, "say begun; sleep 600") as opened:
+        modes = opened.modes
+        see(opened, "begun", "watching")
+        guard, viewer = guard_and_viewer(opened.pid)
+        command = children(guard)
+        os.kill(guard, signal.SIGKILL)
+        opened.expect(GIVEN_BACK, LONG)
+        opened.expect("sentinel: bash: output is in ", LONG)
+        assert opened.wait() == 137
+        wait_gone(opened, viewer, *command)
+        assert opened.modes == modes
 
 
 def test_a_window_that_is_closed_ends_it_all(stage: Stage) -> None:

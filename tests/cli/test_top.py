@@ -229,6 +229,7 @@ def test_in_the_background_it_draws_nothing(runs: FakeRuns) -> None:
     with shell("", {"PYTHONPATH": os.getcwd(), "P": " ".join(program(runs))}) as bash:
         modes = bash.modes
         bash.press("$P &\n")
+        bash.prompt()
         bash.wait_for("three rounds", lambda: run.questions >= 3, LONG)
         assert bash.modes == modes
         assert "\x1b[?1049h" not in bash.text
