@@ -80,13 +80,14 @@ class MetricsAttendant:
         self._connection: int | None = None
         self._due: float | None = None
         self._since = 0.0
+        self._living: set[str] = set()
         self._failures = 0
         self._anon_peaks: dict[str, int] = {}
         self._last: dict[str, tuple[RunStatus, Plain]] = {}
 
     def begin(self, loop: Loop, runs: Sequence[Run], now: float) -> None:
         """Look for an exporter in a while."""
-        del runs
+        self._living = {run.name for run in runs}
         self._loop = loop
         self._due = now + START_AFTER
 
@@ -148,6 +149,9 @@ class MetricsAttendant:
 
     def ended(self, run: Run, outcome: Outcome, now: float) -> None:
         """Leave the run's last word for the exporter that is there, or for the next one."""
+        self._living.discard(run.name)
+        if not self._living:
+            self._due = None  # a last run that took its time to be noticed starts nothing
         found = self._last.pop(run.name) if run.name in self._last else None
         status, values = found or (run.status(now), {})
         ledger, actions = outcome.ledger, run.actions()

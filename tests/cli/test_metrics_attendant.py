@@ -115,6 +115,14 @@ def test_an_exporter_is_started_once_after_half_a_second_and_then_nothing_is_due
     assert scene.exporters.accept().recv(100) == b"linger 3.0\n"
 
 
+def test_a_run_that_is_over_starts_nothing(scene: Scene) -> None:
+    """Not even when its end was noticed late."""
+    scene.attendant.ended(RUN, OUTCOME, 101.0)
+    scene.attendant.turn(101.0, set())
+    assert scene.exporters.seats == []
+    assert scene.attendant.deadline() is None
+
+
 def test_an_exporter_that_is_there_is_kept_company(scene: Scene) -> None:
     """The second run finds the first one's."""
     assert scene.exporters.start(scene.wish, scene.places)

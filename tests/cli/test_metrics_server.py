@@ -253,7 +253,7 @@ def test_guards_are_asked_at_once_and_waited_for_no_longer_than_the_deadline(
         paths = {str(tmp_path / name) for name in (*peers, "missing")}
         inquirer = Inquirer()
         async with asyncio.timeout(PATIENCE):
-            assert await inquirer.ask(paths, deadline=1.0) == {str(tmp_path / "good"): DOCUMENT}
+            assert await inquirer.ask(paths, deadline=4.0) == {str(tmp_path / "good"): DOCUMENT}
             await inquirer.close()
         for one in served:
             one.close()
@@ -309,7 +309,8 @@ def test_a_guard_that_never_answers_is_given_up(
             before = len(os.listdir("/proc/self/fd"))
             for _ in range(5):
                 assert await inquirer.ask({path}, deadline=1.0) == {}
-            assert len(os.listdir("/proc/self/fd")) <= before + 1
+            while len(os.listdir("/proc/self/fd")) > before + 1:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.01)
             await inquirer.close()
 
     asyncio.run(act())
