@@ -91,6 +91,22 @@ def test_who_has_no_manager_hears_how_to_get_one() -> None:
     assert rows["to improve it"] == remedy
 
 
+@pytest.mark.parametrize("login", ["session", "bare"])
+def test_a_session_without_its_bus_hears_how_to_get_it(login: str) -> None:
+    """The manager is there, but nothing to talk to it by."""
+    bus = f"/run/user/{UID}/bus"
+    os.rename(bus, f"{bus}.away")
+    try:
+        status, rows = examined(as_user([SENTINEL, "doctor", "-v"], login))
+    finally:
+        os.rename(f"{bus}.away", bus)
+    assert status == 1, rows
+    remedy = "install dbus-user-session, or systemctl --user start dbus.socket"
+    assert rows["systemd scope"] == f"no: there is no session bus at {bus} -> {remedy}"
+    assert rows["a run gets"] == "rss"
+    assert rows["to improve it"] == remedy
+
+
 def test_a_bus_that_hangs_is_one_line_and_rss() -> None:
     """Whoever listens there and never answers is given up; the run goes on."""
     runtime = f"/run/user/{UID}"
