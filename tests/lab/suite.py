@@ -47,7 +47,7 @@ KERNEL_TESTS = ("tests/kernel", "tests/contract")
 PARTS = {
     "6.1": Part("6.1", "busybox", "kernel", KERNEL_TESTS, 900),
     "6.12": Part("6.12", "busybox", "kernel", KERNEL_TESTS, 1200),
-    "6.1-systemd": Part("6.1", "systemd", "systemd", ("tests/systemd",), 600),
+    "6.1-systemd": Part("6.1", "systemd", "systemd", ("tests/systemd",), 900),
 }
 """What make kernel boots, by name; with time for a machine that is 2.5 times slower than most."""
 
