@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 from collections.abc import Callable, Sequence
 
@@ -25,6 +26,10 @@ from sentinel.metrics.subject import Subject
 from sentinel.metrics.survey import Moment, Surveyor, View
 from sentinel.model.errors import SentinelError
 
+FIRST_GUEST = 30.0
+"""Seconds at least that the run which started it has to come to the door."""
+SETTLING = 0.1
+"""Seconds in which whoever was let in last, and is not counted yet, comes to be."""
 LONGEST_WORD = 256
 """Bytes of a line that a run may say at the door."""
 
@@ -46,6 +51,7 @@ class Exporter:
         self._linger = linger
         self._surveyor = Surveyor(past.read)
         self._inquirer = Inquirer()
+        self._door: socket.socket | None = None
         self._guests = 0
         self._leaving: asyncio.TimerHandle | None = None
         self._over = asyncio.Event()
@@ -60,7 +66,8 @@ class Exporter:
             Server(self._scrape).serve, sock=listener, limit=LONGEST_HEAD
         )
         attended = await asyncio.start_unix_server(self._attend, sock=door, limit=LONGEST_WORD)
-        self._await_guests()
+        self._door = door
+        self._await_guests(max(self._linger, FIRST_GUEST))
         try:
             await self._over.wait()
         finally:
@@ -71,10 +78,20 @@ class Exporter:
                 self._past.read()
             leave(seat)
 
-    def _await_guests(self) -> None:
+    def _await_guests(self, seconds: float) -> None:
         """Leave after a while, unless a run comes."""
         loop = asyncio.get_running_loop()
-        self._leaving = loop.call_later(self._linger, self._over.set)
+        self._leaving = loop.call_later(seconds, self._leave, False)
+
+    def _leave(self, settled: bool) -> None:  # noqa: FBT001 - called back by the loop
+        """Go, if nobody is there, nobody knocks, and nobody was just let in."""
+        loop = asyncio.get_running_loop()
+        if self._guests:
+            return
+        if not settled or _knocked(self._door):
+            self._leaving = loop.call_later(SETTLING, self._leave, True)
+        else:
+            self._over.set()
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A run is here until its connection ends; it may say for how long to stay after it."""
@@ -93,7 +110,7 @@ class Exporter:
             writer.transport.abort()
             self._guests -= 1
             if not self._guests:
-                self._await_guests()
+                self._await_guests(self._linger)
 
     async def _scrape(self, wanted: frozenset[str], accept: str) -> Page:
         """A page; scrapers that come while a look is under way share it."""
@@ -110,6 +127,11 @@ class Exporter:
             return self._surveyor.look(subjects, answers, self._clock(), more)
         finally:
             del self._looks[wanted]
+
+
+def _knocked(door: socket.socket | None) -> bool:
+    """Whether somebody waits to be let in."""
+    return door is not None and bool(select.select([door], [], [], 0)[0])
 
 
 def run(live: Callable[[], Sequence[Subject]], seat: Seat, linger: float) -> None:

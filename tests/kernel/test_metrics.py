@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 
 import pytest
 
@@ -16,7 +17,8 @@ from tests.cli.exporters import (
     get,
     metered,
 )
-from tests.kernel.guarded import leaves, read, victim_words
+from tests.kernel.guarded import leaves, read, victim_words, wait_for
+from tests.kernel.test_weight import resident_share, settled, switches
 
 MIB = 1 << 20
 CURRENT = "sentinel_memory_current_bytes"
@@ -24,6 +26,7 @@ ENDED = "sentinel_runs_ended_total"
 GROUP = ("--backend", "cgroup", "--metrics-linger", "200s")
 PRESSURE = "sentinel_pressure_seconds_total"
 ON_REQUEST = {"sentinel_open_fds", "sentinel_tcp_sockets"}
+IDLE = 30.0
 TREND = {f"sentinel_memory_{of}" for of in ("growth_bytes_per_second", "growth_confidence_ratio")}
 TREND.add("sentinel_memory_limit_eta_seconds")
 
@@ -128,3 +131,21 @@ def test_sockets_are_told_by_the_leaf_that_opened_them(port: int, name: str) -> 
         (fds,) = [line for line in lines if line.startswith("sentinel_open_fds{")]
         assert float(fds.split()[-1]) >= 6
         assert "sentinel_tcp_sockets" not in get(port).body.decode()
+
+
+@pytest.mark.kernels("6.1")
+def test_nobody_wakes_while_nobody_scrapes(port: int, name: str) -> None:
+    """Neither the guard nor its exporter is switched once for half a minute; both stay small."""
+    hold = victim_words("hold", "size=8M", "seconds=600")
+    with metered(port, name, hold, "--limit", "64M", *GROUP) as run:
+        await_samples(port, "the run", name, CURRENT)
+        (exporter,) = exporters(port)
+        both = (run.pid, exporter)
+        wait_for(lambda: all(map(settled, both)), "quiet")
+        before = [switches(pid) for pid in both]
+        end = time.monotonic() + IDLE
+        while time.monotonic() < end:
+            time.sleep(1.0)
+        assert [switches(pid) for pid in both] == before
+        assert resident_share(run.pid) <= 25 * MIB
+        assert resident_share(exporter) <= 40 * MIB
