@@ -5,6 +5,8 @@ from __future__ import annotations
 from sentinel.model.events import Timer
 from sentinel.model.spec import StopPlan
 
+LOOK_AGAIN_AFTER = 1.0
+"""Seconds between two looks while the watch fails."""
 RETRY_AFTER = 0.5
 """Seconds between two kills of an enclosure that does not get empty."""
 GIVE_UP_AFTER = 10.0

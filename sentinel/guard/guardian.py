@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sentinel.enclosure import Enclosure, Sweep, Waiter
 from sentinel.guard.conclusion import conclude
 from sentinel.guard.deeds import Deeds
-from sentinel.guard.durations import duration_of
+from sentinel.guard.durations import LOOK_AGAIN_AFTER, duration_of
 from sentinel.guard.evidence import Evidence
 from sentinel.guard.journal import Journal, Listener
 from sentinel.linux.process import Child, ChildReport
@@ -29,8 +29,6 @@ from sentinel.model.spec import Command, RunSpec
 from sentinel.policy.escalation import STOPPING, Escalation, State
 from sentinel.policy.oom import blamed
 
-LOOK_AGAIN_AFTER = 1.0
-"""Seconds between two looks while the watch fails."""
 
 Spawn = Callable[[Command, Callable[[], None], int], Child]
 
@@ -181,14 +179,19 @@ class Guardian:
 
     def _ask(self, now: float) -> None:
         evidence, plan = self.evidence, self.spec.stop
-        if self.frozen:
-            self.freeze(frozen=False, now=now)  # who is halted can handle nothing
+        self._thaw(now)
         main_lives = self._main is not None and self._main.status is None
         first, evidence.asked_at = evidence.asked_at is None, evidence.asked_at or now
         asked = self.enclosure.ask(plan.signal, main_only=plan.main_only and main_lives)
         if asked or first:
             self.deeds.asked(evidence.reaction())
             self.journal.note(now, ASKED, f"{asked} asked", evidence.trigger)
+
+    def _thaw(self, now: float) -> None:
+        """Let a frozen run go on: who is halted can handle no signal."""
+        if self.frozen:
+            with suppress(SentinelError):
+                self.freeze(frozen=False, now=now)
 
     def freeze(self, *, frozen: bool, now: float) -> None:
         """Halt the run, or let it go on. Raises SentinelError."""
@@ -204,8 +207,7 @@ class Guardian:
             self.look_again(now)
         self.spec = self.journal.spec = spec
         if self.escalation.state is State.PRESSED:
-            # Whether the new limit is crossed is for the next look to say.
-            self.feed(Event(Happening.SOFT_CLEARED), now)
+            self.feed(Event(Happening.SOFT_CLEARED), now)  # the next look will tell
 
     def look_again(self, now: float) -> None:
         """Have the memory judged at once."""
@@ -269,6 +271,8 @@ class Guardian:
             if not received.by_kernel:
                 self.evidence.forwarded = received
             self._main.send(received.number)
+            if means_now(received):
+                self._thaw(now)
 
     def _hurry(self, received: Received, now: float) -> None:
         self.evidence.hurried_by = f"uid {received.uid}"
@@ -278,10 +282,9 @@ class Guardian:
     def abandon(self) -> None:
         """Sentinel itself failed: leave nothing alive and nothing behind."""
         if self.outcome is None:
-            with suppress(SentinelError):
-                self.enclosure.kill()
-            with suppress(SentinelError):
-                self.enclosure.close()
+            for end in (self.enclosure.kill, self.enclosure.close):
+                with suppress(SentinelError):
+                    end()
 
     def _finish(self, now: float) -> None:
         status = self.main_status

@@ -165,6 +165,18 @@ def test_a_timeout_runs_on_while_frozen(begin: Starts) -> None:
     assert run.outcome.verdict is Verdict.TIMEOUT
 
 
+def test_a_frozen_run_is_thawed_by_a_signal_that_is_to_end_it(begin: Starts) -> None:
+    """Sent to Sentinel and passed on: nobody who is halted could take it."""
+    run, guarded = begin()
+    guarded.request(Freeze(), "uid 0", run.now)
+    run.take(10)
+    assert guarded.status(run.now).frozen
+    run.take(15)
+    assert not guarded.status(run.now).frozen
+    run.ends()
+    assert run.outcome.verdict is Verdict.SIGNALLED
+
+
 def test_the_continuing_of_sentinel_does_not_thaw(begin: Starts) -> None:
     """SIGCONT after a stop of Sentinel's own is not what a frozen run waits for."""
     run, guarded = begin()
