@@ -194,7 +194,7 @@ def test_what_was_swapped_out_counts(leaf: str, scratch: str, tmp_path: object) 
     assert (ended.verdict, ended.status) == ("soft-limit", 124), ended
     trigger = ended.document["evidence"]["trigger"]
     assert trigger["working_set"] >= 64 << 20
-    assert trigger["composition"]["anon"] >= 60 << 20
+    assert trigger["composition"]["anon"] > 48 << 20  # more than its wall lets be in memory
 
 
 def test_an_oom_at_the_containers_own_limit_is_told(leaf: str, tmp_path: object) -> None:
