@@ -29,7 +29,6 @@ from sentinel.model.spec import Command, RunSpec
 from sentinel.policy.escalation import STOPPING, Escalation, State
 from sentinel.policy.oom import blamed
 
-
 Spawn = Callable[[Command, Callable[[], None], int], Child]
 
 
