@@ -77,6 +77,10 @@ test: venv ## Everything: check, native, kernel
 	$(BIN)/python -m tests.lab.reports || status=1; \
 	exit $$status
 
+.PHONY: test-containers
+test-containers: venv ## The compose file with a real Docker engine, emulated: half an hour
+	@$(BIN)/python -m tests.containers.engine
+
 # What the tests need beyond Python: a compiler for the small C programs that they guard,
 # and virtual machines where this machine has no cgroup v2 to give.
 LAB_PACKAGES := busybox-static docker-compose e2fsprogs fish gcc libc6-dev man-db ncat netcat-openbsd qemu-system-x86 socat user-mode-linux zsh
