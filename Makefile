@@ -46,7 +46,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 
 REPORTS := .lab/reports
 # Bounded, so that a test that hangs ends the run with its name on the screen.
-NATIVE_SECONDS := 600
+NATIVE_SECONDS := 1500
 
 .PHONY: check
 check: venv ## Lint, types, and the tests that touch no other process (seconds)
