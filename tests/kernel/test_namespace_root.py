@@ -34,6 +34,7 @@ def test_a_container_root_hands_out_memory_once_its_processes_moved_into_init(le
     assert leaves(leaf) == []
 
 
+@pytest.mark.kernels("6.1")
 def test_the_second_run_of_a_container_starts_beside_init(leaf: str) -> None:
     """What was moved finds its place again, and nothing is nested in `init`."""
     status, stdout, stderr = in_container(leaf, f"{RUN} && {RUN}")
@@ -42,6 +43,7 @@ def test_the_second_run_of_a_container_starts_beside_init(leaf: str) -> None:
     assert leaves(leaf) == []
 
 
+@pytest.mark.kernels("6.1")
 def test_eight_runs_at_once_in_a_fresh_container(leaf: str) -> None:
     """They race to move the same processes, and each command is still born in its own leaf."""
     script = "".join(f"{RUN} & " for _ in range(8)) + "wait"
@@ -70,6 +72,7 @@ def test_two_runs_at_once_in_fresh_containers(leaf: str) -> None:
         assert leaves(box) == []
 
 
+@pytest.mark.kernels("6.1")
 def test_a_process_of_another_user_moves_along(leaf: str) -> None:
     """The container is moved whole: a service that dropped its privileges is no obstacle."""
     drop = "setpriv --reuid 65534 --clear-groups sleep 60"
@@ -78,6 +81,7 @@ def test_a_process_of_another_user_moves_along(leaf: str) -> None:
     assert stdout.startswith("0::/sentinel-run-cat-")
 
 
+@pytest.mark.kernels("6.1")
 def test_nothing_can_be_put_into_the_root_any_more(leaf: str) -> None:
     """The documented trap: a plain write of a new process fails with EBUSY, into `init` not."""
     with ended_at_last(contained(leaf, f"{RUN} >/dev/null; echo moved; cat")) as container:
@@ -87,6 +91,7 @@ def test_nothing_can_be_put_into_the_root_any_more(leaf: str) -> None:
         assert put_into(f"{leaf}/init", "sleep", "60") == 0
 
 
+@pytest.mark.kernels("6.1")
 def test_what_crun_adds_later_has_runs_of_its_own(leaf: str) -> None:
     """`podman exec` under crun starts in `crun-exec`: the leaf is made at the root."""
     later = f"{RUN} >/dev/null; mkdir /sys/fs/cgroup/crun-exec;"
@@ -96,6 +101,7 @@ def test_what_crun_adds_later_has_runs_of_its_own(leaf: str) -> None:
     assert stdout.startswith("0::/sentinel-run-cat-")
 
 
+@pytest.mark.kernels("6.1")
 def test_a_read_only_tree_fails_closed(leaf: str) -> None:
     """An ordinary container: --backend cgroup is refused in one line with what would help."""
     run = RUN.replace("cat /proc/self/cgroup", "echo started")
@@ -114,6 +120,7 @@ def test_a_tree_of_the_host_that_was_bound_in_is_not_taken_for_ours(leaf: str) -
     assert "own cgroup / is not below any cgroup2 mount" in line
 
 
+@pytest.mark.kernels("6.1")
 def test_without_a_cgroup_file_system_there_is_rss(leaf: str) -> None:
     """Nobody mounted one: said in one line, and the run goes on with what can be had."""
     run = shlex.join([SENTINEL, "exec", "--limit", "64M", "--", "echo", "started"])
@@ -125,6 +132,7 @@ def test_without_a_cgroup_file_system_there_is_rss(leaf: str) -> None:
     )
 
 
+@pytest.mark.kernels("6.1")
 def test_who_was_moved_out_of_the_container_is_told_so(leaf: str) -> None:
     """/proc/self/cgroup reads /../other: no cgroup of ours, and nobody guesses one."""
     enable(leaf)
@@ -144,6 +152,7 @@ def test_who_was_moved_out_of_the_container_is_told_so(leaf: str) -> None:
     )
 
 
+@pytest.mark.kernels("6.1")
 @pytest.mark.parametrize("tasks", [2, 60])
 def test_a_container_with_few_tasks(leaf: str, tasks: int) -> None:
     """Sentinel has one task of its own; what does not fit any more is told as what it is."""

@@ -46,7 +46,9 @@ def shown(kind: str, script: str) -> list[str]:
 def leaked(kind: str, before: str = "") -> Told:
     """Let a victim leak 80 MiB/s into 64 MiB in a container of `kind`; it saves a checkpoint."""
     leak = victim_words("leak", "rate=80M", "max=160M", "handler=4M", "checkpoint=/tmp/saved")
-    run = sentinel("--grace", "20s", "--json", OUTCOME, "--", *leak)
+    # Two of the kinds sample: a machine that stands still must not let them meet the wall.
+    patient = ("--grace", "20s", "--hard-limit", "none")
+    run = sentinel(*patient, "--json", OUTCOME, "--", *leak)
     script = f"{before}{run} >/dev/null; echo $?; test -s /tmp/saved && cat {OUTCOME}; {FIND}"
     with container(kind, ["sh", "-c", script], MEMORY) as running:
         stdout, stderr = running.process.communicate(timeout=PATIENCE)
