@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sentinel.control.wellknown import WELL_KNOWN
 from tests.kernel.guarded import SENTINEL, victim_words
 from tests.lab.login import as_user
 from tests.lab.systemd import UID
@@ -98,6 +99,8 @@ def test_the_scope_of_a_killed_guard_is_cleared_by_the_next_run() -> None:
         assert left()
         assert call(words("--", "true")).returncode == 0
         nothing_is_left()
+    # It may have had the path that everybody knows, and other users are told of a dead one.
+    Path(WELL_KNOWN).unlink(missing_ok=True)
 
 
 @pytest.mark.limit(360)
