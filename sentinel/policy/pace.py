@@ -8,8 +8,11 @@ from __future__ import annotations
 
 FASTEST = 0.001
 LOOK_SHARE = 3
-"""A look may cost a third of a core while the head-room runs out: it is not repeated sooner
+"""A quarter of a core may go into looks while the head-room runs out: none is repeated sooner
 than this many times its own length."""
+LAST_SHARE = 1
+"""The same for the last SPRINT seconds before the limit: half a core, for that long."""
+SPRINT = 0.1
 SLOWEST = 0.500
 CALM_FLOOR = 0.050
 """Seconds between looks at what does not grow, however little room it has left."""
@@ -39,11 +42,13 @@ class Pace:
             faded = self._growth * 0.5 ** (seconds / MEMORY_OF_GROWTH)
             self._growth = max((held - self._last[1]) / seconds, faded)
         self._last = (now, held)
-        wish = self._again * 2
+        wish, share = self._again * 2, LOOK_SHARE
         if room is not None:
             room = max(0, room)
             wish = min(wish, max(room / SUDDEN, CALM_FLOOR))
             if self._growth > 0:
-                wish = min(wish, room / self._growth / 2)
-        self._again = min(SLOWEST, max(FASTEST, cost * LOOK_SHARE, wish))
+                left = room / self._growth
+                wish = min(wish, left / 2)
+                share = LAST_SHARE if left < SPRINT else LOOK_SHARE
+        self._again = min(SLOWEST, max(FASTEST, cost * share, wish))
         return self._again

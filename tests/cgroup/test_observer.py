@@ -18,7 +18,7 @@ from sentinel.enclosure import Look, Process, Waiter
 from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import Ledger, Survivor
 from sentinel.model.spec import Count, Limits
-from sentinel.policy.pace import FASTEST, LOOK_SHARE
+from sentinel.policy.pace import FASTEST, LAST_SHARE
 from tests.cgroup.faketree import Tree
 from tests.contract.fake import Unobserved
 
@@ -301,7 +301,7 @@ def test_near_the_limit_the_looks_are_close_until_it_is_told(make: Callable[...,
     assert now * rate - LIMITS.soft <= 0.005 * rate
 
 
-@pytest.mark.parametrize(("worked", "again"), [(0.0, FASTEST), (0.004, 0.004 * LOOK_SHARE)])
+@pytest.mark.parametrize(("worked", "again"), [(0.0, FASTEST), (0.004, 0.004 * LAST_SHARE)])
 def test_only_work_makes_looks_rarer(
     fake: Tree,
     cgroups: type[Cgroup],

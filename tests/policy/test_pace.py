@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sentinel.policy.pace import CALM_FLOOR, FASTEST, LOOK_SHARE, SLOWEST, SUDDEN, Pace
+from sentinel.policy.pace import CALM_FLOOR, FASTEST, LAST_SHARE, LOOK_SHARE, SLOWEST, SUDDEN, Pace
 
 MIB = 1 << 20
 LIMIT = 64 * MIB
@@ -41,10 +41,12 @@ def test_a_steady_leak_is_seen_soon_after_it_is_over(rate: int) -> None:
 
 
 def test_a_look_that_is_dear_is_not_repeated_at_once() -> None:
-    """A third of a core is the most, however little room is left."""
-    pace = Pace()
-    pace.next(0.0, 0, LIMIT, 0.004)
-    assert pace.next(0.1, LIMIT - 1, 1, 0.004) == pytest.approx(0.004 * LOOK_SHARE)
+    """A quarter of the time may go into looks, and half of it for the last moments of room."""
+    slow, fast = Pace(), Pace()
+    for pace in (slow, fast):
+        pace.next(0.0, 0, LIMIT, 0.04)
+    assert slow.next(1.0, MIB, MIB // 5, 0.04) == pytest.approx(0.04 * LOOK_SHARE)
+    assert fast.next(1.0, MIB, MIB // 20, 0.04) == pytest.approx(0.04 * LAST_SHARE)
 
 
 def test_over_the_limit_there_is_a_next_look_all_the_same() -> None:
