@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from sentinel.linux.process import read_stat, split_stat
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -20,12 +22,10 @@ class Resident(NamedTuple):
 
 
 def parse_resident(text: bytes) -> Resident:
-    """Read one line of /proc/PID/stat. The name may hold spaces, parentheses and odd bytes."""
-    opening, closing = text.index(b"("), text.rindex(b")")
-    fields = text[closing + 2 :].split()
-    name = text[opening + 1 : closing].decode(errors="backslashreplace")
+    """Read one line of /proc/PID/stat."""
+    pid, name, fields = split_stat(text)
     return Resident(
-        pid=int(text[:opening]),
+        pid=pid,
         parent=int(fields[1]),
         name=name,
         state=fields[0].decode(),
@@ -36,8 +36,5 @@ def parse_resident(text: bytes) -> Resident:
 
 def resident(pid: int) -> Resident | None:
     """Process `pid`; None when there is none."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            return parse_resident(file.read())
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    text = read_stat(pid)
+    return None if text is None else parse_resident(text)

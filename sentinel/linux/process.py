@@ -20,23 +20,35 @@ class ProcessStat(NamedTuple):
     start: int
 
 
-def parse_stat(text: bytes) -> ProcessStat:
-    """Read one line of /proc/PID/stat. The name may hold spaces and parentheses."""
+def split_stat(text: bytes) -> tuple[int, str, list[bytes]]:
+    """Pid, name and, from the state on, the other fields of one line of /proc/PID/stat.
+
+    The name may hold spaces, parentheses and odd bytes.
+    """
     opening, closing = text.index(b"("), text.rindex(b")")
-    fields = text[closing + 2 :].split()
     name = text[opening + 1 : closing].decode(errors="backslashreplace")
-    return ProcessStat(
-        int(text[:opening]), name, fields[0].decode(), int(fields[1]), int(fields[19])
-    )
+    return int(text[:opening]), name, text[closing + 2 :].split()
+
+
+def parse_stat(text: bytes) -> ProcessStat:
+    """Read one line of /proc/PID/stat."""
+    pid, name, fields = split_stat(text)
+    return ProcessStat(pid, name, fields[0].decode(), int(fields[1]), int(fields[19]))
+
+
+def read_stat(pid: int) -> bytes | None:
+    """The line of /proc/PID/stat; None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def process_stat(pid: int) -> ProcessStat | None:
     """The stat of `pid`; None when there is no such process."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            return parse_stat(file.read())
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    text = read_stat(pid)
+    return None if text is None else parse_stat(text)
 
 
 def signal_process(pid: int, number: int) -> bool:
