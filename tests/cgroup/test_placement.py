@@ -48,6 +48,30 @@ class Machine(NamedTuple):
         return pid
 
 
+Delegate = Callable[..., None]
+
+
+@pytest.fixture
+def delegate(monkeypatch: pytest.MonkeyPatch) -> Delegate:
+    """Marks a cgroup as systemd does for a unit with Delegate=yes.
+
+    In place of extended attributes, which not every file system has; the systemd guest has the
+    real ones.
+    """
+    marks: dict[str, bytes] = {}
+
+    def read(path: str, attribute: str) -> bytes:
+        if attribute != "user.delegate" or path not in marks:
+            raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
+        return marks[path]
+
+    def mark(own: Path, value: bytes = b"1") -> None:
+        marks[str(own)] = value
+
+    monkeypatch.setattr(os, "getxattr", read)
+    return mark
+
+
 def mount(point: Path | str, root: str = "/") -> str:
     """A line of mountinfo."""
     escaped = str(point).replace("\\", "\\134").replace(" ", "\\040").replace("\n", "\\012")
@@ -385,12 +409,14 @@ def test_the_owner_is_somebody_else(
     assert machine.fake.log == []
 
 
-def test_strangers_are_not_moved(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strangers_are_not_moved(
+    machine: Machine, delegate: Delegate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Processes of another uid in the same cgroup, and of another pid namespace (0)."""
     own = machine.fake.make("a", procs=(ME, 77))
     machine.process(77)
     uid = os.stat(own).st_uid
-    _delegate(own)
+    delegate(own)
     monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
     expected = refusal(
         f"{own} also holds processes that are not ours (77)",
@@ -403,11 +429,11 @@ def test_strangers_are_not_moved(machine: Machine, monkeypatch: pytest.MonkeyPat
     )
 
 
-def test_with_systemd_only_ourselves_are_ours(machine: Machine) -> None:
+def test_with_systemd_only_ourselves_are_ours(machine: Machine, delegate: Delegate) -> None:
     """A user's other processes in a delegated scope belong to whatever started them."""
     machine.boot_systemd()
     own = machine.fake.make("scope", procs=(ME, machine.process(77)))
-    _delegate(own)
+    delegate(own)
     assert placed(machine.host("/scope")) == refusal(
         f"{own} also holds processes that are not ours (77)",
         "start sentinel in a cgroup of its own",
@@ -504,28 +530,21 @@ def test_main_of_something_else_is_no_main(machine: Machine) -> None:
     assert placed(machine.host("/app/main")) == str(own)
 
 
-def _delegate(own: Path) -> None:
-    """Mark `own` as systemd does for a unit with Delegate=yes."""
-    try:
-        os.setxattr(own, "user.delegate", b"1")
-    except OSError as error:
-        pytest.skip(f"no user attributes on this file system: {error}")
-
-
-def test_a_delegated_unit(machine: Machine) -> None:
+def test_a_delegated_unit(machine: Machine, delegate: Delegate) -> None:
     """The mark that systemd leaves is believed."""
     machine.boot_systemd()
     own = machine.fake.make("scope", procs=(ME,))
-    _delegate(own)
+    delegate(own)
     assert placed(machine.host("/scope")) == str(own)
     assert machine.fake.pids(own / "sentinel-main") == [ME]
 
 
-def test_a_mark_that_says_no(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mark_that_says_no(
+    machine: Machine, delegate: Delegate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only `1` delegates."""
     own = machine.fake.make("scope", procs=(ME,))
-    _delegate(own)
-    os.setxattr(own, "user.delegate", b"0")
+    delegate(own, b"0")
     uid = os.stat(own).st_uid + 1
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     assert placed(machine.host("/scope")) == refusal(f"{own} is not owned by uid {uid}", SCOPE)

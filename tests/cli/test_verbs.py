@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from sentinel.control.registry import Entry
 from sentinel.linux.runtime import existing_runtime_directories
 from tests.cli.processes import children, state
 from tests.cli.terminal import PATIENCE, SENTINEL
+from tests.victims.running import wait_until
 
 SLEEP = ("sleep", "1000")
 STUBBORN = ("sh", "-c", "trap '' TERM; echo begun; while :; do sleep 1000; done")
@@ -42,14 +42,6 @@ def sentinel(*words: str) -> Said:
     return Said(done.returncode, done.stdout, done.stderr)
 
 
-def wait_for(what: str, condition: Callable[[], object]) -> None:
-    """Wait until `condition` holds."""
-    limit = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < limit, f"never: {what}"
-        time.sleep(0.005)
-
-
 class Run:
     """A guarded command, and how to find it."""
 
@@ -57,7 +49,7 @@ class Run:
         """Wait until it is registered, under `wanted` or with a suffix."""
         self.process = process
         self._wanted = wanted
-        wait_for(f"{wanted} among the live runs", lambda: self._entries() or process.poll())
+        wait_until(f"{wanted} among the live runs", lambda: self._entries() or process.poll())
         (self.entry,) = self._entries()
         self.name = self.entry.name
 
@@ -125,7 +117,7 @@ def answering(name: str) -> dict[str, object]:
         found.update(listed(name) or {})
         return found.get("status") is not None
 
-    wait_for(f"an answer of {name} in time", look)
+    wait_until(f"an answer of {name} in time", look)
     return found
 
 
@@ -221,7 +213,7 @@ def test_kill(start: Start) -> None:
 def test_limit_and_grace_of_a_run_that_goes_on(start: Start) -> None:
     """A larger limit raises the wall too, and says so; one below its memory ends the run."""
     run = start("--limit", "200M", "--hard-limit", "300M", command=HOLDER)
-    wait_for("its memory", lambda: _working_set(run.name) >= HELD << 20)
+    wait_until("its memory", lambda: _working_set(run.name) >= HELD << 20)
     out = "limit 400M, hard limit raised to 600M\n"
     assert sentinel("limit", "400M", run.name) == (0, out, "")
     assert sentinel("grace", "9s", run.name) == (0, "grace 9s\n", "")
@@ -243,10 +235,10 @@ def test_freeze_and_thaw(start: Start) -> None:
     """A frozen run stands still until it is thawed; one that is stopped is thawed first."""
     run = start()
     assert sentinel("freeze", run.name) == (0, f"frozen {run.name}\n", "")
-    wait_for("the command to halt", lambda: state(run.entry.main) == "T")
+    wait_until("the command to halt", lambda: state(run.entry.main) == "T")
     assert status(run.name)["frozen"] is True
     assert sentinel("thaw", run.name) == (0, f"thawed {run.name}\n", "")
-    wait_for("the command to go on", lambda: state(run.entry.main) == "S")
+    wait_until("the command to go on", lambda: state(run.entry.main) == "S")
     assert status(run.name)["frozen"] is False
     sentinel("freeze", run.name)
     said = sentinel("stop", run.name)
@@ -312,7 +304,7 @@ def test_a_guard_that_stands_still(start: Start) -> None:
     halted, other = start(), start()
     os.kill(halted.process.pid, signal.SIGSTOP)
     try:
-        wait_for("the guard to halt", lambda: state(halted.process.pid) == "T")
+        wait_until("the guard to halt", lambda: state(halted.process.pid) == "T")
         lines = sentinel("ls").stdout.splitlines()
         assert [line.split()[1] for line in lines if line.startswith(f"{halted.name} ")] == ["?"]
         answering(other.name)
