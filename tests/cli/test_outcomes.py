@@ -81,12 +81,12 @@ def test_a_leak_is_told_as_it_happens_and_at_its_end(tmp_path: Path) -> None:
     live, verdict = done.stderr.splitlines()
     size = r"\d+(\.\d)?M"
     assert re.fullmatch(
-        rf"sentinel: worker: working set {size} is over the 64M limit( \(anon \d+%\))?: "
+        rf"sentinel: worker: working set {size} is (\d+(\.\d)?[KM] )?over the 64M limit( \(anon \d+%\))?: "
         r"sent SIGTERM, 3s to finish",
         live,
     )
     assert re.fullmatch(
-        rf"sentinel: worker: soft-limit: working set {size} was over the 64M limit"
+        rf"sentinel: worker: soft-limit: working set {size} was (\d+(\.\d)?[KM] )?over the 64M limit"
         rf"( \(anon {size}.*\))?; ended by SIGTERM \(\d+(\.\d)?m?s of the 3s grace used\)",
         verdict,
     )
