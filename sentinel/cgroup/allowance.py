@@ -43,7 +43,7 @@ def _limit(path: str, name: str) -> int | None:
     try:
         text = cgroup.read(name)
         return None if text is None else files.parse_limit(text)
-    except KernelFileError:
+    except (KernelFileError, ValueError):  # ValueError: a container engine masks it with /dev/null
         return None
     finally:
         cgroup.close()

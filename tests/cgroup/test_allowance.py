@@ -91,3 +91,14 @@ def test_what_cannot_be_read_is_passed_over(
     fake.refuse("read", "memory.max", errno.EACCES, fake.top / "a/b")
     found = allowance(host(tmp_path, fake, "/a/b"))
     assert found == Allowance(100 * MIB, f"{fake.top}/a/memory.max")
+
+
+@pytest.mark.usefixtures("no_leaks")
+@pytest.mark.parametrize("text", ["", "nonsense\n"], ids=["empty", "nonsense"])
+def test_a_masked_limit_is_passed_over(tmp_path: Path, fake: Tree, text: str) -> None:
+    """A file behind which an engine has put /dev/null says nothing; the others decide."""
+    fake.make("a/b")
+    fake.put(fake.top / "a", "memory.max", f"{100 * MIB}\n")
+    fake.put(fake.top / "a/b", "memory.max", text)
+    found = allowance(host(tmp_path, fake, "/a/b"))
+    assert found == Allowance(100 * MIB, f"{fake.top}/a/memory.max")
