@@ -107,6 +107,10 @@ def execute(given: Given) -> int:
     target = _target(words["json"].text) if "json" in words else None
     outcome = _run(resolved, quiet=quiet, verbose="verbose" in given.flags)
     _tell(outcome, resolved.spec, quiet=quiet)
+    if outcome.verdict is Verdict.FAILED_TO_START:
+        from sentinel.commands.attending import count_unstarted
+
+        count_unstarted(resolved.spec, outcome, lambda text: None if quiet else say(text))
     if target is not None:
         _deliver(target, outcome)
     return outcome.exit_status if outcome.interrupted_by is None else -outcome.interrupted_by

@@ -174,16 +174,7 @@ class MetricsAttendant:
             reactions=actions.reactions,
             terminations=actions.terminations,
         )
-        try:
-            if hand_over(word, self._places):
-                self._fold()
-        except (SentinelError, OSError) as error:
-            self._say(f"the run's last metrics are lost: {error}")
-
-    def _fold(self) -> None:
-        from sentinel.metrics.past import PastRuns
-
-        PastRuns(self._places).read()
+        _leave(word, self._say, self._places)
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -196,6 +187,38 @@ class MetricsAttendant:
         """Part from the exporter, which may then leave."""
         self._due = None
         self._disconnect()
+
+
+def count_unstarted(
+    outcome: Outcome, command: str, say: Callable[[str], None], places: Sequence[Place] = ()
+) -> None:
+    """Leave the last word of a run that never began, so that nobody attended it."""
+    now = wall()
+    word = LastWord(
+        name=outcome.name,
+        pid=os.getpid(),
+        started=now,
+        ended=now,
+        backend=outcome.backend,
+        command=command,
+        verdict=outcome.verdict.value,
+        anon_peak=None,
+        values={},
+        counts={},
+        reactions=(),
+        terminations=(),
+    )
+    _leave(word, say, places)
+
+
+def _leave(word: LastWord, say: Callable[[str], None], places: Sequence[Place]) -> None:
+    try:
+        if hand_over(word, places):
+            from sentinel.metrics.past import PastRuns
+
+            PastRuns(places).read()
+    except (SentinelError, OSError) as error:
+        say(f"the run's last metrics are lost: {error}")
 
 
 def _final_values(status: RunStatus) -> Plain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 from sentinel.model.errors import SentinelError
@@ -18,6 +19,8 @@ def write_textfile(directory: str, text: bytes) -> str:
     """
     path, draft = f"{directory}/{NAME}", f"{directory}/.{NAME}.{os.getpid()}"
     try:
+        if not directory:  # a variable that was not set: with the slash it would be the root
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
         try:
             with open(fd, "wb") as file:
@@ -30,7 +33,7 @@ def write_textfile(directory: str, text: bytes) -> str:
             raise
     except OSError as error:
         raise SentinelError(
-            f"cannot write {path}: {os.strerror(error.errno or 0)}",
+            f"cannot write {NAME} in {directory!r}: {os.strerror(error.errno or 0)}",
             "name the directory of node_exporter's --collector.textfile.directory",
         ) from error
     return path

@@ -16,6 +16,7 @@ import pytest
 
 from sentinel.metrics.catalogue import KEPT_AFTER_THE_END
 from tests.cli.exporters import (
+    Samples,
     await_samples,
     exporters,
     free_port,
@@ -110,6 +111,21 @@ def test_runs_that_end_at_once_are_counted_all_the_same(port: int, name: str) ->
         told = await_samples(port, "the short runs", name, ENDED, verdict="exited")
     assert told.value(ENDED, name, verdict="exited") == 3
     assert told.state(name) == "done"
+
+
+def test_runs_that_could_not_be_started_are_counted(port: int, name: str) -> None:
+    """As failed-to-start, two in one second too; without --metrics nobody is counted."""
+    argv = [SENTINEL, "exec", "-q", "--backend", "rss", "--name", name]
+    for words in ([f"--metrics={port}"], [f"--metrics={port}"], []):
+        done = subprocess.run(
+            [*argv, *words, "--", f"/nonexistent-{name}"], stderr=subprocess.PIPE, check=False
+        )
+        assert done.returncode == 127
+    told = subprocess.run([SENTINEL, "metrics", name], capture_output=True, check=True)
+    samples = Samples(told.stdout)
+    assert samples.value(ENDED, name, verdict="failed-to-start") == 2
+    assert samples.state(name) == "done"
+    assert samples.labels("sentinel_run_info")[0]["command"] == f"nonexistent-{name}"
 
 
 def test_all_runs_share_one_exporter(port: int, name: str, stack: ExitStack) -> None:
@@ -297,11 +313,12 @@ def test_the_verb_prints_the_same_without_a_server(port: int, name: str, tmp_pat
 
 
 def test_a_directory_that_cannot_be_written_is_an_error_line(tmp_path: Path) -> None:
-    """What, why, and what to name instead."""
-    words = [SENTINEL, "metrics", "--textfile", str(tmp_path / "missing")]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 125
-    assert done.stderr == (
-        f"sentinel: cannot write {tmp_path}/missing/sentinel.prom: No such file or directory; "
-        "name the directory of node_exporter's --collector.textfile.directory\n"
-    )
+    """What, why, and what to name instead; a name that is empty is not the root directory."""
+    for directory in (f"{tmp_path}/missing", ""):
+        words = [SENTINEL, "metrics", "--textfile", directory]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 125
+        assert done.stderr == (
+            f"sentinel: cannot write sentinel.prom in {directory!r}: No such file or directory; "
+            "name the directory of node_exporter's --collector.textfile.directory\n"
+        )
