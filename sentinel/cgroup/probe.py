@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from sentinel.cgroup import files
 from sentinel.cgroup.ladder import find_place
 from sentinel.cgroup.leaf import make_leaf
@@ -66,8 +64,3 @@ def _passed_over(refusal: Refusal, *, needed: bool) -> Check:
     fault = needed and refusal.applies
     reason = refusal.reason if fault else f"passed over: {refusal.reason}"
     return Check(refusal.step, not fault, reason, refusal.remedy if fault else "")
-
-
-def kernel_release() -> str:
-    """The running kernel, for people."""
-    return f"{os.uname().sysname} {os.uname().release}"

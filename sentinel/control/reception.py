@@ -66,10 +66,6 @@ class Reception:
                 return True
         return False
 
-    def streams(self) -> list[Session]:
-        """Those who are told events."""
-        return [session for session in self._sessions if session.phase is Phase.STREAMING]
-
     def settle(self, session: Session) -> None:
         """After something happened to `session`: forget it when it is over."""
         if session.phase is Phase.PARTING:

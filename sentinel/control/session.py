@@ -110,11 +110,6 @@ class Session:
         self._push()
         self._rewatch()
 
-    @property
-    def backlog(self) -> int:
-        """Bytes that the peer has not taken yet."""
-        return len(self._out)
-
     def stream(self) -> None:
         """Tell events from now on: what stands in `feed`, and what will."""
         self.phase = Phase.STREAMING

@@ -48,7 +48,6 @@ class RunLog:
         """Make the log of the run `name` in the directory `place`. Raises SentinelError."""
         self._piece = max(1, bound // 2)
         self.failure = ""
-        self.written = 0
         try:
             os.makedirs(place, mode=0o700, exist_ok=True)
             self.path, self._fd = _make(place, f"{_safe(name)}.{pid}")
@@ -68,7 +67,6 @@ class RunLog:
                     self._turn_over()
                 wrote = os.write(self._fd, rest[: self._piece - self._size])
                 self._size += wrote
-                self.written += wrote
                 rest = rest[wrote:]
         except OSError as error:
             self.failure = os.strerror(error.errno or errno.EIO)

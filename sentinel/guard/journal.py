@@ -24,7 +24,6 @@ class Journal:
         self._listener = listener
         self._moments: list[Moment] = []
         self.began = 0.0
-        self.dropped = 0
 
     def begin(self, now: float) -> None:
         """Count from here: the command was executed."""
@@ -36,8 +35,6 @@ class Journal:
         moment = Moment(round(now - self.began, 6), what, detail, current)
         if len(self._moments) < _MOST:
             self._moments.append(moment)
-        else:
-            self.dropped += 1
         self._listener(self.spec, moment, reading)
 
     def timeline(self) -> tuple[Moment, ...]:

@@ -18,7 +18,7 @@ STATES = (
     *("starting", "watching", "pressed", "terminating", "lingering", "killing"),
     *("backoff", "done", "failed"),
 )
-DONE, FAILED = "done", "failed"
+DONE = "done"
 ACTIONS = ("lift", "sigterm", "sigkill", "cgroup_kill", "freeze", "thaw", "reclaim")
 VERDICTS = tuple(verdict.value for verdict in Verdict)
 

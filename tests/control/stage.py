@@ -7,7 +7,6 @@ clients are sockets of the test's own that never block.
 from __future__ import annotations
 
 import os
-import select
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -229,8 +228,3 @@ def stages(directory: str, *observations: Observation) -> Iterator[Sequence[Stag
     finally:
         for stage in made:
             stage.close()
-
-
-def is_readable(fd: int) -> bool:
-    """Whether something is there for `fd`."""
-    return bool(select.select([fd], [], [], 0)[0])

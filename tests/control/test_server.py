@@ -23,8 +23,6 @@ from tests.control.stage import MIB, OUTCOME, Stage, received, stages
 
 pytestmark = pytest.mark.native
 
-CLOSED = "the socket to be closed"
-
 
 def descriptors() -> int:
     """How many this process has open."""

@@ -20,8 +20,6 @@ from tests.metrics.answers import answered
 from tests.metrics.test_past import AGAIN, WORD
 from tests.metrics.trees import MIB, STAT, make_cgroup
 
-MINUTE = 60.0
-
 
 def subject(leaf: Path, **changed: object) -> Subject:
     """The run `worker` in `leaf`."""
