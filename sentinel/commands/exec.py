@@ -47,12 +47,19 @@ def command() -> click.Command:
     import click
     from click.shell_completion import CompletionItem
 
+    from sentinel.commands.group import Spelled
+
+    def a_file(*given: object) -> list[CompletionItem]:
+        return [CompletionItem(given[-1], type="file")]
+
     options: list[click.Parameter] = [
         click.Option(
             [f"--{option.name}", *([f"-{option.short}"] if option.short else [])],
             metavar=option.metavar or None,
             is_flag=None if option.metavar else True,
             help=option.help,
+            # After `--metrics` comes the command, not a value.
+            shell_complete=a_file if option.alone else None,
         )
         for option in OPTIONS
     ]
@@ -61,9 +68,9 @@ def command() -> click.Command:
         metavar="CMD [ARG]...",
         nargs=-1,
         type=click.UNPROCESSED,
-        shell_complete=lambda *given: [CompletionItem(given[-1], type="file")],
+        shell_complete=a_file,
     )
-    return click.Command(
+    return Spelled(
         "exec",
         params=[*options, argv],
         callback=_called,

@@ -10,6 +10,7 @@ from typing import cast
 import click
 
 from sentinel import __version__
+from sentinel.commands.words import spelled_out
 from sentinel.model.errors import SentinelError, UsageFault
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -20,6 +21,14 @@ Run a command under a memory limit that stops it politely.
 `sentinel CMD ...` is short for `sentinel exec CMD ...`, unless CMD is called like a verb: it is
 `sentinel exec kill` that runs the program kill.
 """
+
+
+class Spelled(click.Command):
+    """A verb with options that may stand without their value, which the next word never is."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read `args`, whoever asks: a launch, the help, or Tab."""
+        return super().parse_args(ctx, spelled_out(args))
 
 
 class Verbs(click.Group):

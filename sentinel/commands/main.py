@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from sentinel.commands.console import LAST_WORD_MS, say
-from sentinel.commands.words import read_words, spelled_out
+from sentinel.commands.words import read_words
 from sentinel.model.errors import EXIT_SENTINEL, SentinelError, UsageFault
 
 VERBS = {
@@ -126,7 +126,6 @@ def _dispatch(words: Sequence[str]) -> int:
             from sentinel.commands.exec import execute
 
             return execute(given)
-        rest = spelled_out(rest)
     from sentinel.commands.group import run
 
     return run([verb, *rest], VERBS)

@@ -40,7 +40,7 @@ def spelled_out(words: Sequence[str]) -> list[str]:
         word = spelled[at]
         if word in _ALONE:
             spelled[at] += f"={_ALONE[word]}"
-        elif word.startswith("--") and word not in _FLAGS and "=" not in word:
+        elif word.startswith("--") and word.removeprefix("--") in _VALUED:
             at += 1  # the next word is its value
         at += 1
     return spelled

@@ -6,11 +6,14 @@ import os
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from hypothesis import event, given
 from hypothesis import strategies as st
 
 from sentinel.commands.exec import command, from_click
-from sentinel.commands.words import Given, read_words, spelled_out
+from sentinel.commands.group import Verbs, run
+from sentinel.commands.main import VERBS
+from sentinel.commands.words import Given, read_words
 from sentinel.config.options import OPTIONS
 
 WORDS = st.sampled_from(
@@ -25,7 +28,7 @@ WORDS = st.sampled_from(
 
 def by_click(words: list[str]) -> Given:
     """What click makes of `words`. Raises what click raises."""
-    context = command().make_context("exec", spelled_out(words))
+    context = command().make_context("exec", list(words))
     return from_click(argv=context.params.pop("argv"), params=context.params)
 
 
@@ -73,6 +76,53 @@ def test_a_well_formed_command_line_needs_no_click(words: list[str], given_: Giv
     """Options end at the first word that is none, which begins the command."""
     assert read_words(words) == given_
     assert by_click(words) == given_
+
+
+@pytest.mark.parametrize(
+    ("words", "flags", "values"),
+    [
+        (["-qv", "--metrics", "--dashboard", "x"], {"quiet", "verbose"}, {"dashboard": "yes"}),
+        (["--limit", "--metrics", "-qq", "--metrics", "x"], {"quiet"}, {"limit": "--metrics"}),
+        (["--metrics=9", "-qq", "x"], {"quiet"}, {"metrics": "9"}),
+    ],
+)
+def test_click_takes_no_word_for_a_value_that_is_left_out(
+    words: list[str], flags: set[str], values: dict[str, str]
+) -> None:
+    """`--metrics CMD` means the same in a spelling that only click reads."""
+    assert read_words(words) is None
+    assert by_click(words) == Given({"metrics": "8000", **values}, frozenset(flags), (b"x",))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help", "--metrics"], ["--metrics", "-h"], ["--limit", "1G", "--help", "--dashboard"]],
+)
+def test_help_is_given_whatever_else_is_asked(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An option that may stand alone stands alone here, too."""
+    assert run(["exec", *words], VERBS) == 0
+    assert capsys.readouterr().out.startswith("Usage: sentinel exec [OPTIONS] [--] CMD [ARG]...\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "found"),
+    [
+        (["--metrics"], "/etc/pas", [("file", "/etc/pas")]),
+        (["--dashboard"], "", [("file", "")]),
+        (["--metrics", "cat"], "/etc/pas", [("file", "/etc/pas")]),
+        (["--metrics"], "--hard", [("plain", "--hard-limit")]),
+        (["--limit"], "5", []),
+    ],
+)
+def test_tab_after_an_option_that_stands_alone(
+    words: list[str], incomplete: str, found: list[tuple[str, str]]
+) -> None:
+    """What comes next is the command, or another option."""
+    asked = ShellComplete(Verbs(VERBS), {}, "sentinel", "_SENTINEL_COMPLETE")
+    items = asked.get_completions(["exec", *words], incomplete)
+    assert [(item.type, item.value) for item in items] == found
 
 
 @pytest.mark.parametrize(
