@@ -26,7 +26,7 @@ absolute numbers hardly: the lab's kernels run several times slower than a real 
     .venv/bin/python -m benchmarks --lab 6.1 --only launch
     .venv/bin/python -m benchmarks --write          and record it here
 
-Times are wall time unless CPU is said. *Missed* is a target of the design that was not reached.
+Times are wall time unless CPU is said. *Missed* is a target that was not reached.
 """
 _NOTHING = "No results are recorded yet: `.venv/bin/python -m benchmarks --write`."
 

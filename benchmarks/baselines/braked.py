@@ -1,7 +1,7 @@
 """The naive design: memory.high as the limit, SIGTERM at its first event, and the wire left alone.
 
 As quick as Sentinel to notice and quicker to signal, since it asks no questions; but the handler
-then runs with the brake on (kernel-notes of the design, Q3).
+then runs with the brake on.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Share:
     def firmly(self, reading: Reading, count: Count) -> int:
         """What `count` names of `reading`, as far as it is no passing error of the LRU counters.
 
-        They jump when reclaim moves pages about (kernel-notes Q4), the counters by kind do not;
+        They jump when reclaim moves pages about (`working_set`), the counters by kind do not;
         and those have no per-CPU stock in them as memory.current has. One reading is enough.
         """
         if count is Count.WORKINGSET:

@@ -52,7 +52,7 @@ class CgroupEnclosure:
         self._main: Process | None = None
 
     def enter(self) -> None:
-        """Write `0`, which means the writer in every pid namespace (kernel-notes Q1)."""
+        """Write `0`, which means the writer in every pid namespace (cgroup_procs_write)."""
         self._cgroup.write(
             files.CGROUP_PROCS, "0", remedy="sentinel doctor tells what is missing here"
         )

@@ -166,7 +166,7 @@ class Cgroup:
         return complaint and f"{self.path}/{name}: {complaint}"
 
     def is_populated(self) -> bool:
-        """Whether a living process is anywhere inside. Zombies do not count (kernel-notes Q5)."""
+        """Whether a living process is anywhere inside. Zombies do not count (cgroup-v2.rst)."""
         return self.counts(files.CGROUP_EVENTS).get("populated", 0) != 0
 
     def all_pids(self) -> list[int]:

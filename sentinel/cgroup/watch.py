@@ -1,8 +1,8 @@
 """The leaf's wake-ups: POLLPRI on memory.events.local and cgroup.events (cgroup-v2.rst).
 
-The local file, because a nested cgroup's own limits would move memory.events (kernel-notes
-Q2). Each watcher needs its own open file: two that share one hide events from each other.
-A wake-up is a hint only, so every look reads the counters again.
+The local file, because a nested cgroup's own limits would move memory.events. Each watcher needs
+its own open file: two that share one hide events from each other. A wake-up is a hint
+only, so every look reads the counters again.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ WALL_SHARE = 0.95
 """Of what this process may use: a wall above it would be the machine's OOM killer."""
 
 LEAST_HEADROOM = 64 * MIB
-"""Bytes. A 50 MB checkpoint at 200M survived with half as much again (kernel-notes Q3)."""
+"""Bytes. A 50 MB checkpoint at 200M survived with half as much again, and not with a quarter."""
 
 DEFAULT_GRACE = 3.0
 """Seconds."""
@@ -126,7 +126,7 @@ def _wall(words: Words, soft: int, whole: int) -> int | None:
         return None
     hard = read_word(words, "hard-limit", partial(_limit_size, whole=whole), 0)
     if hard <= soft:
-        # Equal is no better: with high = max the high event never comes (kernel-notes Q6).
+        # Equal is no better: with memory.high = memory.max the high event never comes.
         raise UsageFault(
             f"{word.origin}: {word.text!r} ({hard} bytes) is not above the limit ({soft} bytes)",
             "give --hard-limit a larger size or none, to have it asked before it is killed",

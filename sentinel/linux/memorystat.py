@@ -64,7 +64,7 @@ def swapped_out(stat: MemoryStat, swap: int) -> int:
 
 
 def working_set(current: int, stat: MemoryStat, swap: int) -> int:
-    """U: bytes that reclaim cannot free, plus what was swapped out (design, section 1).
+    """U: bytes that reclaim cannot free, plus what was swapped out.
 
     The smaller of two views, because each errs upwards for an instant: what is not file pages
     or reclaimable slab (pages isolated by reclaim linger there), and what is on the anonymous

@@ -1,4 +1,4 @@
-"""The runtime directory of a user: where records and sockets of live runs are (design section 4).
+"""The runtime directory of a user: where records and sockets of live runs are.
 
 `/run/user/UID/sentinel` when `/run/user/UID` is that user's, whatever the environment says,
 else `/tmp/sentinel-UID`, where anybody may have put something first: it is taken only as a

@@ -57,6 +57,6 @@ class StartError(SentinelError):
     """The command was not started: it is not there, cannot run, or could not be placed."""
 
     def __init__(self, message: str, remedy: str = "", *, exit_status: int = EXIT_SENTINEL) -> None:
-        """`exit_status` is 126, 127 or 125 (design section 2, exit status)."""
+        """`exit_status` is 126, 127 or 125, as a shell's (docs/verdicts.md)."""
         super().__init__(message, remedy)
         self.exit_status = exit_status

@@ -146,7 +146,7 @@ class Outcome(NamedTuple):
 
 
 def exit_status(verdict: Verdict, status: CommandStatus | None, *, preserve: bool) -> int:
-    """The exit status of design section 2 for a run that was started."""
+    """The exit status for a run that was started (docs/verdicts.md)."""
     if verdict in LIMIT_VERDICTS and not preserve:
         return EXIT_LIMIT
     return command_exit_status(status)

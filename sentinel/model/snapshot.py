@@ -23,7 +23,7 @@ class Composition(NamedTuple):
 class Reading(NamedTuple):
     """Memory of a run at `at` (monotonic seconds). Bytes; None where the backend cannot know.
 
-    `working_set` is U of the design, section 1: what reclaim cannot free, swap included.
+    `working_set` is U (linux/memorystat.py): what reclaim cannot free, swap included.
     `non_file` is what is on no list of file pages: U, and slab that should be reclaimable.
     """
 

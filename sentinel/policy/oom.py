@@ -1,4 +1,4 @@
-"""Was it the kernel's OOM killer, and whose? From the cgroups' own counters (kernel-notes Q6).
+"""Was it the kernel's OOM killer, and whose? From the cgroups' own counters (cgroup-v2.rst).
 
 An OOM counts `oom` where the limit is, and `oom_kill` where the killed process was. So at our
 own wall the leaf has both; when it was decided above, the leaf was killed in without an `oom`,

@@ -2,7 +2,7 @@
 
 memory.events `high` alone says nothing: 26 of 29 innocent workloads raise it, up to 1 400
 times a second. This rule, on readings of memory.current and memory.stat, had no false alarm
-on them and missed none of 15 leaks (kernel-notes Q4; tests/recordings replays them).
+on them and missed none of 15 leaks (tests/recordings replays them).
 
 Three clauses, each with its own patience: the working set is over; memory.current is over by a
 margin; what is on no file list is over although reclaim has had time, so that what it calls

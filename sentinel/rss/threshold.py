@@ -37,7 +37,7 @@ head-room it is looked at every 500 ms, at 16 MiB and less every 80 ms. A look a
 MEMORY_OF_GROWTH = 0.5
 """Seconds in which a burst of growth counts for half: allocators grow in steps."""
 SLACK = 0.02
-"""Fraction of the limit by which a tally may lag, see above; the design's bound for any slack."""
+"""Fraction of the limit by which a tally may lag, see above; the bound of any slack here."""
 RECHECK = 1.0
 RECHECK_NEAR = 0.25
 ROUTINE = 10.0

@@ -29,7 +29,7 @@ SIZE = 32 << 20
 GRACE_SECONDS = 3.0
 """The default, in which a handler is promised to finish on a quiet machine."""
 LONG = ["--grace", "60s"]
-"""Braked at the limit the handler would need minutes (85 s x 32^3 / 64^2, kernel-notes Q3)."""
+"""Braked at the limit the handler would need minutes: 85 s x 32^3 / 64^2."""
 
 
 def over(language: str, checkpoint: str) -> list[str]:

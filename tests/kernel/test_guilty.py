@@ -33,7 +33,7 @@ LEAKS = {
 def must_be_stopped(leak: Callable[[], Ended]) -> Ended:
     """The three promises about a leak; run again when the machine stood still and the last failed.
 
-    A leak grows on while its guard gets no CPU: half a second of that are 5 % (kernel-notes Q3).
+    A leak grows on while its guard gets no CPU: half a second of that are 5 %.
     """
     for _ in range(TRIES):
         with Pace() as pace:

@@ -1,4 +1,4 @@
-"""The kernel has what the other kernel tests, and the design, rely on."""
+"""The kernel has what Sentinel and the other kernel tests rely on."""
 
 import fcntl
 import mmap

@@ -1,7 +1,8 @@
 """A leaf as the kernel models one, and the enclosure's way of looking at it, in virtual time.
 
 The throttle is the kernel's own: 64 pages charged over memory.high cost a sleep of 64*o^2
-seconds, o being the fraction over, at most 2 s and none under 10 ms (kernel-notes Q3).
+seconds, o being the fraction over, at most 2 s and none under 10 ms (calculate_high_delay,
+mm/memcontrol.c).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sentinel.policy.trigger import Finding, Trigger, Wire
 
 BATCH = 64 * 4096
 WAKE_GAP = 0.020
-"""Seconds: the kernel tells of events at most so often at HZ=100 (kernel-notes Q2)."""
+"""Seconds: the kernel tells of events at most so often at HZ=100 (cgroup_file_notify)."""
 TICK = 0.002
 
 
