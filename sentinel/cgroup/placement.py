@@ -73,11 +73,8 @@ def own_cgroup(host: Host) -> str | Refusal:
             "boot with systemd.unified_cgroup_hierarchy=1 or mount cgroup2 on /sys/fs/cgroup",
         )
     if path == "/.." or path.startswith("/../"):
-        return Refusal(
-            step,
-            f"this process is in {path}, outside its cgroup namespace",
-            "start it inside the container's own cgroup namespace",
-        )
+        reason = f"this process is in {path}, outside its cgroup namespace"
+        return Refusal(step, reason, "start it inside the container's own cgroup namespace")
     for mount in mounts:
         inside = _below(mount.root, path)
         if inside is not None and os.path.isdir(mount.point + inside):
@@ -103,7 +100,7 @@ def own_subtree(host: Host, controllers: frozenset[str]) -> Cgroup | Refusal:
     try:
         return _in_own_subtree(host, directory, controllers)
     except KernelFileError as error:
-        return Refusal("own subtree", error.message, remedy_for(error))
+        return Refusal("own subtree", error.message, remedy_for(error, host))
 
 
 def _in_own_subtree(host: Host, directory: str, controllers: frozenset[str]) -> Cgroup | Refusal:
@@ -146,11 +143,7 @@ def _not_ours(host: Host, directory: str) -> Refusal | None:
     if host.has_systemd() and uid == 0 and not delegated:
         return _systemds(directory, "systemd-run --scope")
     if not delegated and os.stat(directory).st_uid != uid:
-        return Refusal(
-            step,
-            f"{directory} is not owned by uid {uid}",
-            "run as root, or systemd-run --user --scope -p Delegate=yes sentinel exec ...",
-        )
+        return Refusal(step, f"{directory} is not owned by uid {uid}", _one_of_ones_own(host))
     cgroup = Cgroup.open(directory)
     try:
         strangers = [pid for pid in cgroup.pids() if not _may_move(host, pid, uid)]
@@ -158,11 +151,8 @@ def _not_ours(host: Host, directory: str) -> Refusal | None:
         cgroup.close()
     is_root_cgroup = not os.path.exists(f"{directory}/{files.CGROUP_TYPE}")
     if strangers and not is_root_cgroup:
-        return Refusal(
-            step,
-            f"{directory} also holds processes that are not ours ({strangers[0]})",
-            "start sentinel in a cgroup of its own",
-        )
+        reason = f"{directory} also holds processes that are not ours ({strangers[0]})"
+        return Refusal(step, reason, "start sentinel in a cgroup of its own")
     # What a user's manager keeps is the user's own, too, and not all versions mark it.
     if host.has_systemd() and not delegated and f"/user@{uid}.service/" in directory:
         from sentinel.cgroup.unit import is_delegated
@@ -285,12 +275,19 @@ def _vacate(parent: Cgroup, main: str) -> None:
         child.close()
 
 
-def remedy_for(error: KernelFileError) -> str:
+def _one_of_ones_own(host: Host) -> str:
+    """How an ordinary user comes into a cgroup to divide."""
+    if host.has_systemd():
+        return "run as root, or systemd-run --user --scope -p Delegate=yes sentinel exec ..."
+    return "run as root, or have root chown a cgroup to you and start it in there"
+
+
+def remedy_for(error: KernelFileError, host: Host | None = None) -> str:
     """What may help against `error`, met on the way to a place."""
     if error.errno == errno.EROFS:
         return "mount the cgroup file system writable (docker run --privileged)"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return "run as root, or systemd-run --user --scope -p Delegate=yes sentinel exec ..."
+        return _one_of_ones_own(host or Host())
     if error.errno in (errno.EAGAIN, errno.ENOSPC):
         return (
             "there are too many cgroups: raise cgroup.max.descendants and cgroup.max.depth above it"

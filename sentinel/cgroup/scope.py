@@ -47,7 +47,7 @@ def systemd_scope(host: Host, controllers: frozenset[str]) -> Cgroup | Refusal:
     try:
         place = enable(Cgroup.open(directory), controllers, SUPERVISOR, host)
     except KernelFileError as error:
-        return Refusal(STEP, error.message, remedy_for(error))
+        return Refusal(STEP, error.message, remedy_for(error, host))
     return place._replace(step=STEP) if isinstance(place, Refusal) else place
 
 

@@ -21,6 +21,8 @@ MEMORY = frozenset({"memory"})
 UNIFIED = "boot with systemd.unified_cgroup_hierarchy=1"
 TOO_MANY = "there are too many cgroups: raise cgroup.max.descendants and cgroup.max.depth above it"
 SCOPE = "run as root, or systemd-run --user --scope -p Delegate=yes sentinel exec ..."
+CHOWN = "run as root, or have root chown a cgroup to you and start it in there"
+"""Where there is no systemd to ask."""
 
 
 class Machine(NamedTuple):
@@ -256,8 +258,8 @@ def test_thread_groups(machine: Machine, kind: str) -> None:
             "Read-only file system",
             "mount the cgroup file system writable (docker run --privileged)",
         ),
-        (errno.EACCES, "Permission denied", SCOPE),
-        (errno.EPERM, "Operation not permitted", SCOPE),
+        (errno.EACCES, "Permission denied", CHOWN),
+        (errno.EPERM, "Operation not permitted", CHOWN),
         (errno.ENOSPC, "No space left on device", TOO_MANY),
         (errno.EINVAL, "Invalid argument", "sentinel doctor tells more"),
     ],
@@ -280,7 +282,7 @@ def test_a_process_cannot_be_moved(machine: Machine, error: int) -> None:
     own = machine.fake.make("a", procs=(ME,))
     machine.fake.refuse("write", "cgroup.procs", error)
     assert placed(machine.host("/a")) == refusal(
-        f"cannot write '{ME}' to {own}/sentinel-main/cgroup.procs: {os.strerror(error)}", SCOPE
+        f"cannot write '{ME}' to {own}/sentinel-main/cgroup.procs: {os.strerror(error)}", CHOWN
     )
 
 
@@ -294,7 +296,7 @@ def test_a_process_cannot_be_moved(machine: Machine, error: int) -> None:
         ),
         (errno.EAGAIN, "Resource temporarily unavailable", TOO_MANY),
         (errno.ENOSPC, "No space left on device", TOO_MANY),
-        (errno.EACCES, "Permission denied", SCOPE),
+        (errno.EACCES, "Permission denied", CHOWN),
     ],
 )
 def test_the_child_cannot_be_made(machine: Machine, error: int, reason: str, remedy: str) -> None:
@@ -405,7 +407,8 @@ def test_the_owner_is_somebody_else(
     own = machine.fake.make("a", procs=(ME,))
     uid = os.stat(own).st_uid + 4242
     monkeypatch.setattr(os, "geteuid", lambda: uid)
-    assert placed(machine.host("/a")) == refusal(f"{own} is not owned by uid {uid}", SCOPE)
+    remedy = SCOPE if systemd else CHOWN
+    assert placed(machine.host("/a")) == refusal(f"{own} is not owned by uid {uid}", remedy)
     assert machine.fake.log == []
 
 
@@ -547,7 +550,7 @@ def test_a_mark_that_says_no(
     delegate(own, b"0")
     uid = os.stat(own).st_uid + 1
     monkeypatch.setattr(os, "geteuid", lambda: uid)
-    assert placed(machine.host("/scope")) == refusal(f"{own} is not owned by uid {uid}", SCOPE)
+    assert placed(machine.host("/scope")) == refusal(f"{own} is not owned by uid {uid}", CHOWN)
 
 
 def test_the_ladder_tells_every_step(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
