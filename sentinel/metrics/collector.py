@@ -6,7 +6,7 @@ that it is asked to collect there is nothing left that could raise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -17,7 +17,6 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -32,6 +31,7 @@ from sentinel.metrics.catalogue import (
     Value,
     clean,
 )
+from sentinel.metrics.encoding import chosen, encoded
 from sentinel.metrics.survey import View
 
 _TOTAL = "_total"
@@ -95,8 +95,7 @@ def page(views: Sequence[View], accept: str) -> Page:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    encode: Callable[[CollectorRegistry], bytes]
-    encode, content_type = choose_encoder(accept)
+    encode, content_type = chosen(accept)
     return Page(encode(registry), content_type)
 
 
@@ -104,4 +103,4 @@ def text(views: Sequence[View]) -> Page:
     """The runs alone, as text: a collector that reads files has a process_cpu_* of its own."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(RunCollector(views))
-    return Page(generate_latest(registry), _TEXT)
+    return Page(encoded(registry), _TEXT)
