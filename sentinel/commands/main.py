@@ -1,15 +1,18 @@
-"""The entry point: which verb, and how every way to fail becomes one line and a status."""
+"""The entry point: which verb, and how every way to fail becomes one line and a status.
+
+PYTHONPATH is meant for the command, and the command gets it. But this interpreter has read it,
+too: only what Python itself had loaded by then is imported here before `own_modules_first`.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
 
-from sentinel.commands.console import LAST_WORD_MS, say
-from sentinel.commands.words import read_words
-from sentinel.model.errors import EXIT_SENTINEL, SentinelError, UsageFault
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
 
 VERBS = {
     "completion": "sentinel.commands.completion",
@@ -42,8 +45,11 @@ INTERRUPTED = -2
 
 def main() -> NoReturn:
     """Run Sentinel and leave without the interpreter's teardown, which would cost a launch."""
+    own_modules_first()
     fill_closed_descriptors()
     status = _status(sys.argv[1:])
+    from sentinel.model.errors import EXIT_SENTINEL
+
     for stream in (sys.stdout, sys.stderr):
         # Either is None when Sentinel was started with it closed.
         if stream is not None:
@@ -56,6 +62,24 @@ def main() -> NoReturn:
 
         end_by(-status)
     os._exit(status if status >= 0 else 128 - status)
+
+
+def own_modules_first() -> None:
+    """Look for modules where PYTHONPATH says only after Python's and Sentinel's own places.
+
+    A guarded project's `select.py` or its `click` of another version is not what is meant here.
+    """
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if named == [""]:
+        return
+    try:
+        here = os.getcwd()
+    except OSError:
+        here = ""  # removed: what is relative to it leads nowhere
+    theirs = {os.path.normpath(os.path.join(here, place)) for place in named}
+    # The standard library, and where this package is: ours, whoever else names them.
+    theirs -= {os.path.dirname(os.__file__), __file__.removesuffix("/sentinel/commands/main.py")}
+    sys.path.sort(key=lambda place: place in theirs)
 
 
 def fill_closed_descriptors() -> None:
@@ -79,6 +103,9 @@ def _status(words: Sequence[str]) -> int:
 
     Negative: the signal to end by.
     """
+    from sentinel.commands.console import LAST_WORD_MS, say
+    from sentinel.model.errors import EXIT_SENTINEL, SentinelError
+
     try:
         return _dispatch(words)
     except SentinelError as error:
@@ -105,6 +132,9 @@ def _internal(error: Exception) -> str:
 
 def _dispatch(words: Sequence[str]) -> int:
     """`sentinel VERB ...`, or `sentinel CMD ...` for `sentinel exec CMD ...`."""
+    from sentinel.commands.words import read_words
+    from sentinel.model.errors import UsageFault
+
     if not words:
         if COMPLETION in os.environ:
             from sentinel.commands.group import run

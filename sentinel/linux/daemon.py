@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sys
 from collections.abc import Collection, Sequence
 
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "TZ")
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONHOME", "PYTHONUSERBASE", "TZ")
 _FIXED = (signal.SIGKILL, signal.SIGSTOP)
 
 
@@ -15,8 +16,9 @@ def start_daemon(argv: Sequence[str], keep: Collection[int]) -> int:
     """Execute `argv` in a session of its own; its process number. Raises OSError.
 
     It gets the descriptors `keep` under their numbers, /dev/null as its streams, default
-    signals, nothing blocked, and the few variables that a Python needs. It is our child until
-    we end: reap it. Whoever reads our standard streams does not wait for it.
+    signals, nothing blocked, and the few variables that a Python needs, which looks for modules
+    where we do. It is our child until we end: reap it. Whoever reads our standard streams does
+    not wait for it.
     """
     actions: list[tuple[int, int] | tuple[int, int, str, int, int]] = [
         (os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)
@@ -29,7 +31,7 @@ def start_daemon(argv: Sequence[str], keep: Collection[int]) -> int:
         return os.posix_spawn(
             argv[0],
             list(argv),
-            {name: value for name, value in os.environ.items() if name in _KEPT},
+            _environment(),
             file_actions=actions,
             setsid=True,
             setsigmask=(),
@@ -38,6 +40,14 @@ def start_daemon(argv: Sequence[str], keep: Collection[int]) -> int:
     finally:
         for fd, inheritable in before.items():
             os.set_inheritable(fd, inheritable)
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT}
+    if "PYTHONPATH" in os.environ:
+        # In our order: what a guarded project has there may stand behind what is ours.
+        kept["PYTHONPATH"] = os.pathsep.join(sys.path)
+    return kept
 
 
 def _inheritable() -> list[int]:

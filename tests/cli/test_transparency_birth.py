@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -51,6 +54,37 @@ def test_an_environment_of_any_bytes(name: str) -> None:
         assert (done.status, done.stderr) == (0, b"")
         environ = bytes.fromhex(parse_state(done.stdout)["environ"])
         assert environ == b"".join(entry + b"\0" for entry in entries)
+
+
+@pytest.fixture(scope="module")
+def traps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a module for each of Python's own, and for libraries; each of them raises."""
+    place = tmp_path_factory.mktemp("traps")
+    # What Python loads before the first line of any program is nobody's to choose.
+    script = "import __future__, sys; print(*{name.split('.')[0] for name in sys.modules})"
+    started = run([sys.executable, "-c", script]).stdout.decode().split()
+    libraries = {"click", "prometheus_client", "psutil", "pyroute2", "rich"}
+    for name in sys.stdlib_module_names.union(libraries).difference(started):
+        if find_spec(name):  # what another system's Python has is asked for here in vain
+            (place / f"{name}.py").write_text(f"raise RuntimeError('a trap: {name}')\n")
+    return place
+
+
+@pytest.mark.parametrize("named", ["{}", "{}/../nosuch:{}", ":/nosuch", "."])
+def test_a_projects_modules_are_not_taken_for_ours(traps: Path, named: str) -> None:
+    """PYTHONPATH, the working directory in it, is the command's, and changes nothing for us."""
+    value = named.format(traps, traps)
+    argv = [SENTINEL, "exec", "--json", "-", "--", "sh", "-c", 'echo "$PYTHONPATH"']
+    done = run(argv, env={**ENVIRONMENT, "PYTHONPATH": value}, cwd=traps)
+    assert (done.status, done.stdout) == (0, value.encode() + b"\n")
+    assert json.loads(done.stderr.splitlines()[-1])["verdict"] == "exited"
+
+
+@pytest.mark.parametrize("words", [["exec", "--help"], ["ls", "--json"], ["metrics"]], ids=" ".join)
+def test_no_verb_takes_a_projects_modules(traps: Path, words: list[str]) -> None:
+    """Nor does click, or what the verbs load."""
+    done = run([SENTINEL, *words], env={**ENVIRONMENT, "PYTHONPATH": str(traps)})
+    assert (done.status, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(

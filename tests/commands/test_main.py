@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 
 import pytest
 
 from sentinel.commands import main
 from sentinel.model.errors import SentinelError, StartError
+from tests.lab import ROOT
+
+STDLIB, HOME = os.path.dirname(os.__file__), ROOT
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
@@ -73,3 +77,27 @@ def test_closed_descriptors_are_filled_for_us_alone() -> None:
             os.close(copy)
     assert filled == {0: ("/dev/null", False), 2: ("/dev/null", False)}
     assert inherited
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        (None, ["/bin", "/a", "/b", STDLIB, HOME]),
+        ("", ["/bin", "/a", "/b", STDLIB, HOME]),
+        ("/a", ["/bin", "/b", STDLIB, HOME, "/a"]),
+        ("/b:/a", ["/bin", STDLIB, HOME, "/a", "/b"]),
+        ("/b/../a/", ["/bin", "/b", STDLIB, HOME, "/a"]),
+        (f"/a:{STDLIB}:{HOME}", ["/bin", "/b", STDLIB, HOME, "/a"]),
+        (":/nosuch", ["/bin", "/a", "/b", STDLIB, HOME]),
+    ],
+)
+def test_places_of_pythonpath_come_last(
+    monkeypatch: pytest.MonkeyPatch, named: str | None, found: list[str]
+) -> None:
+    """Unless they are Python's or Sentinel's own; in their order, and nothing is lost."""
+    monkeypatch.setattr(sys, "path", ["/bin", "/a", "/b", STDLIB, HOME])
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if named is not None:
+        monkeypatch.setenv("PYTHONPATH", named)
+    main.own_modules_first()
+    assert sys.path == found

@@ -29,6 +29,10 @@ told = {
 }
 os.write(int(sys.argv[1]), json.dumps(told).encode())
 """
+ASKING = """
+import os, sys, typing, json
+os.write(int(sys.argv[1]), json.dumps(os.environ.get('PYTHONPATH')).encode())
+"""
 PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}
 """What every Python ignores by itself."""
 
@@ -86,6 +90,24 @@ def test_it_gets_few_variables(told: dict[str, object]) -> None:
         *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
         *("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE"),
     }
+
+
+def test_it_looks_for_modules_where_we_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In our order, which need not be that of PYTHONPATH; where that is not set, by itself."""
+    (tmp_path / "typing.py").write_text("raise RuntimeError('of a guarded project')\n")
+    wanted = [*sys.path, str(tmp_path)]
+    monkeypatch.setattr(sys, "path", wanted)
+    for value, found in ((str(tmp_path), os.pathsep.join(wanted)), (None, None)):
+        monkeypatch.delenv("PYTHONPATH", raising=False)
+        if value is not None:
+            monkeypatch.setenv("PYTHONPATH", value)
+        reading, writing = os.pipe()
+        argv = [sys.executable, "-P", "-c", ASKING, str(writing)]
+        pid = start_daemon(argv, {writing})
+        os.close(writing)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert json.loads(os.read(reading, 1 << 16)) == found
+        os.close(reading)
 
 
 BACKGROUND = """
