@@ -114,16 +114,20 @@ class Trigger:
         self._limit = limit
         self._cpus = cpus
         self._count = count
-        self._phase = _Phase.QUIET
         self._pressed_by_pinned = False
+        self._last_fresh = 0.0
+        self._alerted: float | None = None
+        self._enter(_Phase.QUIET)
+
+    def _enter(self, phase: _Phase) -> None:
+        """Begin `phase`; nothing that was timed or seen to grow before it counts in it."""
+        self._phase = phase
+        self._last: tuple[float, int] | None = None
+        self._backoff = FASTEST
         self._counted_over = _Since(OVER_FOR)
         self._braked_over = _Since(OVER_FOR)
         self._pinned = _Since(PINNED_FOR)
         self._unshrunk = _Since(UNSHRUNK_FOR)
-        self._last: tuple[float, int] | None = None
-        self._last_fresh = 0.0
-        self._alerted: float | None = None
-        self._backoff = FASTEST
 
     @property
     def quiet(self) -> bool:
@@ -214,15 +218,6 @@ class Trigger:
     def _pending(self) -> bool:
         conditions = (self._counted_over, self._braked_over, self._pinned, self._unshrunk)
         return any(condition.first is not None for condition in conditions)
-
-    def _enter(self, phase: _Phase) -> None:
-        self._phase = phase
-        self._last = None
-        self._backoff = FASTEST
-        self._counted_over = _Since(OVER_FOR)
-        self._braked_over = _Since(OVER_FOR)
-        self._pinned = _Since(PINNED_FOR)
-        self._unshrunk = _Since(UNSHRUNK_FOR)
 
     def _interval(self, now: float, counted: int, slowest: float) -> float:
         """Seconds to the next reading: half the head-room at the growth seen, backing off."""

@@ -88,7 +88,20 @@ def test_no_stopping_state_without_a_live_timer(happenings: list[Happening]) -> 
     for happening in happenings:
         run.feed(happening)
         if run.escalation.state in STOPPING:
-            assert run.live & {Timer.GRACE, Timer.RETRY, Timer.GIVE_UP}
+            killing = run.escalation.state is State.KILLING
+            assert run.live >= ({Timer.RETRY, Timer.GIVE_UP} if killing else {Timer.GRACE})
+
+
+@given(SEQUENCES)
+def test_the_wire_is_never_armed_again_once_somebody_was_asked(
+    happenings: list[Happening],
+) -> None:
+    """The grace is at full speed to its end, whatever clears or fails meanwhile."""
+    run = Walk()
+    for happening in happenings:
+        run.feed(happening)
+        if Do.ASK_TO_STOP in run.log:
+            assert not run.wire_armed
 
 
 @given(SEQUENCES)
@@ -146,6 +159,13 @@ VERDICTS = [
         Verdict.SOFT_LIMIT,
     ),
     ([H.STARTED, H.SOFT_CROSSED, H.PATIENCE_ELAPSED, H.EMPTIED], TERM, Verdict.SOFT_LIMIT),
+    # A SIGKILL that was not ours: in the grace, and with others killed after it.
+    ([H.STARTED, H.SOFT_CROSSED, H.PATIENCE_ELAPSED, H.EMPTIED], KILL, Verdict.SOFT_LIMIT),
+    (
+        [H.STARTED, H.SOFT_CROSSED, H.PATIENCE_ELAPSED, H.MAIN_EXITED, H.GRACE_ELAPSED, H.EMPTIED],
+        KILL,
+        Verdict.SOFT_LIMIT,
+    ),
     (
         [H.STARTED, H.SOFT_CROSSED, H.PATIENCE_ELAPSED, H.MAIN_EXITED, H.GRACE_ELAPSED, H.EMPTIED],
         TERM,

@@ -308,6 +308,22 @@ def test_a_new_alert_begins_from_nothing() -> None:
     assert observe(rule, At(9.031, OVER))[0].crossed
 
 
+@pytest.mark.parametrize(
+    "last",
+    [
+        At(9, OVER, fresh=True),
+        At(9, MIB, CEILING + 1, fresh=True),
+        At(9, MIB, LIMIT, non_file=OVER, fresh=True),
+    ],
+    ids=["over", "far over", "not shrunk"],
+)
+def test_what_was_timed_before_a_crossing_does_not_shorten_the_next(last: At) -> None:
+    """Each of the three clauses begins anew after a crossing that was cleared."""
+    rule = pressed(CEILING + 1)
+    assert observe(rule, At(2, MIB))[0].cleared
+    assert observe(rule, last)[0] == look(0.01)
+
+
 def pressed(working_set: int = OVER, current: int | None = None) -> Trigger:
     """A rule that has crossed within the first second and is waiting for the memory to go down."""
     rule = alerted()
