@@ -45,7 +45,7 @@ class Happened(NamedTuple):
 class Watched(NamedTuple):
     """One run as the dashboard knows it.
 
-    `key` tells runs apart, those of other pid namespaces too, and `pid` is the guard's number.
+    `key` tells runs apart, those of other pid namespaces too, and `pid` is the command's number.
     `status` is the last answer, None before there was one; `used` is what counts towards the
     limit, bytes; None: unknown. `why_silent` tells why there is no newer answer, `ended` with
     which verdict the run is over; both are empty otherwise.
@@ -65,7 +65,12 @@ class Watched(NamedTuple):
 
     @property
     def growth(self) -> float | None:
-        """Bytes per second over the last samples, else what the run itself says; None: unknown."""
+        """Bytes per second over the last samples, else what the run itself says; None: unknown.
+
+        Of a frozen run it is not judged.
+        """
+        if self.status is not None and self.status.frozen:
+            return None
         if len(self.history) > 1:
             last = self.history[-1]
             first = next(sample for sample in self.history if last.at - sample.at <= GROWTH_SECONDS)

@@ -9,6 +9,7 @@ from rich.text import Text
 from sentinel.dashboard import gauges
 from sentinel.dashboard.board import Happened, Process, Watched
 from sentinel.dashboard.gauges import Glyphs
+from sentinel.model.spec import Count
 from sentinel.model.status import RunStatus
 from sentinel.report.lines import printable
 
@@ -18,13 +19,13 @@ LABEL = 9
 def gauge_lines(run: Watched, width: int, glyphs: Glyphs) -> list[Text]:
     """The most telling line first."""
     if run.status is None:
-        why = run.why_silent or "asked, no answer yet"
-        return [Text(f"{run.name}: {why}" if not run.ended else run.ended, "dim")]
+        why = run.ended or f"{run.name}: {run.why_silent or 'asked, no answer yet'}"
+        return [Text(printable(why), "dim")]
     lines = [
         _limits(run, run.status, width, glyphs),
         _history(run, run.status, width, glyphs),
-        _parts(run.status, glyphs),
-        _trend(run, run.status, glyphs),
+        _parts(run.status, width, glyphs),
+        _trend(run, run.status, width, glyphs),
     ]
     if run.why_silent and not run.ended:
         lines.insert(0, Text(f"no answer: {printable(run.why_silent)}", "bold red"))
@@ -47,11 +48,9 @@ def _limits(run: Watched, status: RunStatus, width: int, glyphs: Glyphs) -> Text
 
 
 def _history(run: Watched, status: RunStatus, width: int, glyphs: Glyphs) -> Text:
-    tally = status.tally
-    peak = tally.peak_current if tally.peak_working_set is None else tally.peak_working_set
-    figures = f" peak {gauges.size(peak)}"
-    room = width - LABEL - len(figures)
     values = [sample.used for sample in run.history]
+    figures = f" peak {gauges.size(_peak(status, values))}"
+    room = width - LABEL - len(figures)
     line = _labelled("history")
     drawn = gauges.sparkline(values, room, status.limits.soft, glyphs)
     line.append(" " * (room - len(drawn)))
@@ -60,7 +59,16 @@ def _history(run: Watched, status: RunStatus, width: int, glyphs: Glyphs) -> Tex
     return line
 
 
-def _parts(status: RunStatus, glyphs: Glyphs) -> Text:
+def _peak(status: RunStatus, seen: Sequence[int]) -> int | None:
+    """The most that counted: as the run tells it, or as was `seen` here between its surveys."""
+    tally = status.tally
+    told = tally.peak_working_set
+    if told is None or status.limits.counted is Count.TOTAL:
+        told = tally.peak_current
+    return max([*seen, *([] if told is None else [told])], default=None)
+
+
+def _parts(status: RunStatus, width: int, glyphs: Glyphs) -> Text:
     """What the memory is made of, largest first; with the cache that reclaim can free."""
     reading = status.reading
     line = _labelled("made of")
@@ -74,15 +82,23 @@ def _parts(status: RunStatus, glyphs: Glyphs) -> Text:
     parts.append(f"all {gauges.size(reading.current)}")
     if reading.tasks is not None:
         parts.append(f"{reading.tasks} task{'' if reading.tasks == 1 else 's'}")
-    line.append(glyphs.gap.join(parts))
+    line.append(_fitting(parts, width - LABEL, glyphs))
     return line
+
+
+def _fitting(words: Sequence[str], room: int, glyphs: Glyphs) -> str:
+    """As many of `words` as have room whole, the first in any case."""
+    kept = list(words)
+    while len(kept) > 1 and len(glyphs.gap.join(kept)) > room:
+        kept.pop()
+    return glyphs.gap.join(kept)
 
 
 def _largest(parts: list[tuple[str, int]]) -> list[tuple[str, int]]:
     return sorted(parts, key=lambda part: -part[1])
 
 
-def _trend(run: Watched, status: RunStatus, glyphs: Glyphs) -> Text:
+def _trend(run: Watched, status: RunStatus, width: int, glyphs: Glyphs) -> Text:
     growth, left = run.growth, run.time_to_limit
     words = [gauges.growth(growth)]
     if left is not None and growth is not None and growth >= gauges.STEADY:
@@ -90,12 +106,12 @@ def _trend(run: Watched, status: RunStatus, glyphs: Glyphs) -> Text:
     if status.pressure is not None:
         some, full = status.pressure
         words.append(f"PSI {some:.0f}% some, {full:.0f}% full")
+    words.append(f"grace {gauges.seconds(status.stop.grace)}")
     tally = status.tally
     if status.backend != "rss":
         words.append(f"high {tally.high_events}, {tally.high_ignored} ignored")
-    words.append(f"grace {gauges.seconds(status.stop.grace)}")
     line = _labelled("growth")
-    line.append(glyphs.gap.join(words))
+    line.append(_fitting(words, width - LABEL, glyphs))
     return line
 
 

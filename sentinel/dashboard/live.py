@@ -8,7 +8,7 @@ from typing import Protocol
 from rich.text import Text
 
 from sentinel.dashboard.board import Board, Size
-from sentinel.dashboard.choice import Choice, press
+from sentinel.dashboard.choice import Choice, brief, press
 from sentinel.dashboard.keys import Keyboard
 from sentinel.dashboard.screen import HungUp, Screen
 from sentinel.dashboard.watcher import Registry, Watcher
@@ -210,13 +210,18 @@ class Live:
             self._decide(key)
 
     def _decide(self, key: str) -> None:
+        before = self._choice.key
         self._choice, order = press(self._choice, key, self._watcher.runs())
+        if self._choice.key != before:
+            self._watcher.look(self._choice)
         if order is not None:
             self._watcher.order(order.address, order.line, self._told(order.name))
 
     def _told(self, name: str) -> Callable[[str], None]:
         def told(answer: str) -> None:
-            self._choice = self._choice._replace(message=f"{name}: {answer.splitlines()[0]}")
+            said = answer.splitlines()[0]
+            message = said if name in said else f"{brief(name)}: {said}"
+            self._choice = self._choice._replace(message=message)
             self._round_at = 0.0
 
         return told

@@ -35,6 +35,8 @@ def state(run: Watched) -> str:
     """What a run is doing, in a word or two."""
     if run.ended:
         return run.ended
+    if not run.socket:
+        return "no socket"
     if run.why_silent:
         return "silent"
     if run.status is None:
@@ -45,7 +47,7 @@ def state(run: Watched) -> str:
 def _state(run: Watched, glyphs: Glyphs) -> Text:
     del glyphs
     word = state(run)
-    quiet = word in ("watching", "new")
+    quiet = word in ("watching", "new", "no socket")
     style = "dim" if run.ended else "" if quiet else "bold red"
     return Text(printable(word), "cyan" if word == "frozen" else style)
 

@@ -17,8 +17,11 @@ from sentinel.dashboard.gauges import UNICODE, Glyphs
 from sentinel.dashboard.layout import plan
 from sentinel.report.lines import printable
 
-KEYS = "{arrows} select  s stop  k kill  f freeze  + - limit  ? help  q quit"
-KEYS_OF_ONE = "s stop  k kill  f freeze  + - limit  ^C interrupt  ? help  q close"
+_ORDERS = ("s stop", "k kill", "f freeze", "+ - limit")
+KEYS = ("{arrows} select", *_ORDERS, "? help", "q quit")
+KEYS_OF_ONE = (*_ORDERS, "^C interrupt", "? help", "q close")
+ALWAYS = 2
+"""Keys at the end of the foot that stand there in the narrowest terminal: help has the others."""
 HELP = (
     "up, down      select a run; PgUp, PgDn, Home, End in longer steps",
     "s             stop it: its signal, its grace, then the kill",
@@ -61,7 +64,7 @@ class Picture:
         lines = console.render_lines(body, inner)
         foot = options.update(width=size.columns, height=1)
         lines += console.render_lines(
-            _cut(_foot(self._board, self._glyphs), size.columns, self._glyphs), foot
+            _cut(_foot(self._board, size.columns, self._glyphs), size.columns, self._glyphs), foot
         )
         for number, line in enumerate(lines[: size.rows]):
             if number:
@@ -181,10 +184,15 @@ def _lists(board: Board, run: Watched, rows: int, columns: int, glyphs: Glyphs) 
     return grid
 
 
-def _foot(board: Board, glyphs: Glyphs) -> Text:
+def _foot(board: Board, columns: int, glyphs: Glyphs) -> Text:
     if board.question:
         return Text(f"(y/n) {printable(board.question)}", "bold reverse")
     if board.message:
         return Text(printable(board.message), "bold")
-    keys = KEYS_OF_ONE if board.pane is not None else KEYS.replace("{arrows}", glyphs.arrows)
-    return Text(keys, "dim")
+    if board.help:
+        return Text("any key goes back", "dim")
+    keys = list(KEYS if board.pane is None else KEYS_OF_ONE)
+    keys[0] = keys[0].replace("{arrows}", glyphs.arrows)
+    while len("  ".join(keys)) > columns and len(keys) > ALWAYS:
+        del keys[-ALWAYS - 1]
+    return Text("  ".join(keys), "dim")

@@ -85,7 +85,7 @@ class Known:
         return Watched(
             key(entry),
             entry.name,
-            entry.pid,
+            entry.main,
             entry.uid,
             entry.socket,
             self.status,
@@ -138,7 +138,7 @@ class Watcher:
             else:
                 self._see_off(name, known, now)
         if self._follow:
-            self._ask_tree(choice)
+            self.look(choice)
 
     def _ask(self, known: Known, *, selected: bool) -> None:
         if not known.entry.socket:
@@ -168,7 +168,8 @@ class Watcher:
                 self._asker.drop(known.stream)
             del self._known[name]
 
-    def _ask_tree(self, choice: Choice) -> None:
+    def look(self, choice: Choice) -> None:
+        """Ask the selected run for its processes, unless a run is being asked for them already."""
         runs = self.runs()
         if not runs or self._tree_asked:
             return

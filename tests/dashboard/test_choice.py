@@ -53,6 +53,17 @@ def test_orders(keys: list[str], question: str, order: Order) -> None:
     assert typed(["y"], given)[1] == []
 
 
+def test_a_long_name_leaves_room_for_the_question() -> None:
+    """It is cut, so that what is asked can be read in 80 columns; the order is for the whole."""
+    name = "x" * 64
+    asked, _ = press(NOTHING, "+", (LEAK._replace(name=name),))
+    short = "x" * 21 + "..."
+    assert asked.question == f"raise the limit of {short} from 200M to 220M?"
+    assert asked.order is not None
+    assert asked.order.name == name
+    assert press(asked, "y", RUNS)[0].message == f"{short}: asked"
+
+
 @pytest.mark.parametrize("key", ["escape", "q", "interrupt", "enter", "N"])
 def test_a_question_is_left_by_everything_that_means_no(key: str) -> None:
     """No order, and the dashboard stays."""
