@@ -197,6 +197,7 @@ def _unplaced(spec: RunSpec, error: SentinelError) -> Outcome:
         command_status=None,
         limits=spec.limits,
         ledger=Ledger(),
+        grace=spec.stop.grace,
         failure=str(error),
         exit_status=error.exit_status,
     )

@@ -39,7 +39,7 @@ MOST_PIDS = 1 << 22
 LEAST_CPUS = 0.01
 """A quota under 1 ms per 100 ms period is refused (kernel/sched/core.c)."""
 
-MOST_CPUS = 10_000.0
+MOST_CPUS = 10_000
 
 BACKENDS = ("auto", "cgroup", "cgroup-ro", "rss")
 
@@ -171,7 +171,10 @@ def _pids(text: str) -> int | None:
 def _cpus(text: str) -> float | None:
     number = parse_decimal(text.strip())
     if number is None or not LEAST_CPUS <= number <= MOST_CPUS:
-        raise UsageFault(f"{text!r} is no number of CPUs", "use a number from 0.01 up, as in 1.5")
+        raise UsageFault(
+            f"{text!r} is no number of CPUs",
+            f"use a number from {LEAST_CPUS} to {MOST_CPUS}, as in 1.5",
+        )
     return number
 
 

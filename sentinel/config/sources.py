@@ -59,7 +59,7 @@ def is_yes(text: str) -> bool:
         return True
     if text.lower() in _NO:
         return False
-    raise UsageFault(f"{text!r} is neither yes nor no", "use 1 or 0")
+    raise UsageFault(f"{text!r} is neither yes nor no", "use yes or no")
 
 
 def is_quiet(flags: frozenset[str], environment: Mapping[str, str]) -> bool:

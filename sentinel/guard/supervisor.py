@@ -217,6 +217,7 @@ def _failed(launch: Launch, error: SentinelError) -> Outcome:
         command_status=None,
         limits=launch.spec.limits,
         ledger=Ledger(),
+        grace=launch.spec.stop.grace,
         unenforced=launch.enclosure.unenforced,
         failure=str(error),
         exit_status=status,

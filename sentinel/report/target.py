@@ -52,7 +52,7 @@ def open_target(text: str) -> Target:
         _refuse(text, OSError(errno.EISDIR, os.strerror(errno.EISDIR)))
     if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         raise SentinelError(f"--json: {text!r} is a socket or disk", "give a file, FIFO or fd:N")
-    return _Stream(text, _open_stream(text))
+    return _Stream(text, _open_stream(text, mode))
 
 
 def _descriptor(text: str) -> int | None:
@@ -87,11 +87,11 @@ def _checked_descriptor(text: str, fd: int) -> int:
     return fd
 
 
-def _open_stream(path: str) -> int:
+def _open_stream(path: str, mode: int) -> int:
     try:
         return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
-        if error.errno == errno.ENXIO:
+        if error.errno == errno.ENXIO and stat.S_ISFIFO(mode):
             raise SentinelError(
                 f"--json: {path!r} has no reader", "start its reader first, or give a file"
             ) from None

@@ -66,11 +66,12 @@ def test_a_command_that_cannot_run_is_one_line_and_a_document(
 ) -> None:
     """Said even quietly; the verdict is failed-to-start."""
     (tmp_path / "plain").write_text("")
-    done = run("-q", "--json", "outcome.json", command, cwd=tmp_path)
+    done = run("-q", "--grace", "7s", "--json", "outcome.json", command, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (status, "", f"sentinel: {line}\n")
     found = json.loads((tmp_path / "outcome.json").read_text())
     assert (found["verdict"], found["failure"]) == ("failed-to-start", line)
     assert (found["exit_status"], found["command_status"]) == (status, None)
+    assert found["evidence"]["grace"] == {"allowed": 7.0, "used": None}
 
 
 def test_a_leak_is_told_as_it_happens_and_at_its_end(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def run(tmp_path: Path) -> Run:
             capture_output=True,
             timeout=LIMIT,
             check=False,
+            start_new_session=True,  # without a terminal
         )
         assert os.listdir(work) == [], "something was started or written"
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -136,6 +137,11 @@ MARK = ("touch", "started")
             f"--json: cannot write '/': Is a directory; {TARGET}",
         ),
         (
+            ["exec", "--json", "/dev/tty", *MARK],
+            125,
+            f"--json: cannot write '/dev/tty': No such device or address; {TARGET}",
+        ),
+        (
             ["exec", "--json", "fd:9", *MARK],
             125,
             "--json: 'fd:9' is not open; open it, as in 9>outcome.json",
@@ -162,7 +168,7 @@ def test_a_mistake_in_the_environment_names_the_variable(run: Run) -> None:
         "sentinel: SENTINEL_LIMIT: 'lots' is not a size; write it like 200M, 1.5G or 50%\n",
     )
     assert run("exec", *MARK, SENTINEL_QUIET="hush") == Said(
-        2, "", "sentinel: SENTINEL_QUIET: 'hush' is neither yes nor no; use 1 or 0\n"
+        2, "", "sentinel: SENTINEL_QUIET: 'hush' is neither yes nor no; use yes or no\n"
     )
 
 

@@ -256,10 +256,13 @@ def test_a_limit_within_the_ancestors_is_no_warning(given: dict[str, str]) -> No
             {"pids": "4194305"},
             "--pids: '4194305' is no number of tasks; use a whole number from 1 to 4194304",
         ),
-        ({"cpus": "0"}, "--cpus: '0' is no number of CPUs; use a number from 0.01 up, as in 1.5"),
+        (
+            {"cpus": "0"},
+            "--cpus: '0' is no number of CPUs; use a number from 0.01 to 10000, as in 1.5",
+        ),
         (
             {"cpus": "1e3"},
-            "--cpus: '1e3' is no number of CPUs; use a number from 0.01 up, as in 1.5",
+            "--cpus: '1e3' is no number of CPUs; use a number from 0.01 to 10000, as in 1.5",
         ),
         ({"name": ""}, "--name: '' is empty; use a short word like worker"),
         ({"name": "a/b"}, "--name: 'a/b' has a slash in it; use a short word like worker"),

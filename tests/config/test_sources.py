@@ -92,4 +92,4 @@ def test_quiet_and_verbose_contradict() -> None:
     assert str(caught.value) == "--quiet and --verbose contradict each other; give one of them"
     with pytest.raises(UsageFault) as caught:
         is_quiet(frozenset(), {"SENTINEL_QUIET": "hush"})
-    assert str(caught.value) == "SENTINEL_QUIET: 'hush' is neither yes nor no; use 1 or 0"
+    assert str(caught.value) == "SENTINEL_QUIET: 'hush' is neither yes nor no; use yes or no"
