@@ -1,7 +1,5 @@
 """The Protocol that both backends fulfil: what holds a run's processes, watches and ends them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple, Protocol
 
 from sentinel.model.events import Event

@@ -1,7 +1,5 @@
 """Which backend a run gets. The only file that knows both."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from sentinel.cgroup.allowance import Allowance, allowance

@@ -1,7 +1,5 @@
 """What this process may use at most: the machine's memory, or the tightest limit above it."""
 
-from __future__ import annotations
-
 import os
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 Pure: text in, frozen types out.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from sentinel.linux import memorystat

@@ -5,8 +5,6 @@ and StartTransientUnit go out without waiting for each other; then everything is
 deadline.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ Step 1, the own subtree: root without systemd, a delegated cgroup, or the inside
 run's leaf. A run never leaves the cgroup subtree of its caller.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 from collections.abc import Callable

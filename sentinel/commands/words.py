@@ -5,8 +5,6 @@ starting Python does, and a launch should not. So a command line without a mista
 read here, and everything else (None) is click's; a test holds the two to the same answers.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from typing import NamedTuple

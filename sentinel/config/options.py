@@ -3,8 +3,6 @@
 One table for the command line, the environment and the configuration files.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 SIZE = (str, int)

@@ -1,7 +1,5 @@
 """Words -> RunSpec: defaults, percentages, and every refusal of a value."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple

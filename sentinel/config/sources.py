@@ -1,7 +1,5 @@
 """Whose word counts: option, then environment, then the user's file, then the machine's."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 

@@ -1,7 +1,5 @@
 """Keeps attendants in the guard's loop, and the guard safe from them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """One run: collect what happened, feed the policy, perform its actions, keep the journal."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Processes by identity: a pid alone may mean another process by the time it is signalled."""
 
-from __future__ import annotations
-
 import os
 import signal
 from enum import Enum

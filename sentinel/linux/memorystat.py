@@ -4,8 +4,6 @@ Pure: text in, frozen types out. Here, and not in the room of the cgroup backend
 measures a run from outside must mean the same by the same words.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from sentinel.model.snapshot import Composition

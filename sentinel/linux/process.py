@@ -1,7 +1,5 @@
 """Processes: /proc/PID/stat (proc(5)), signals to our own child, reaping."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Callable

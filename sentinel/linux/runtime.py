@@ -5,8 +5,6 @@ else `/tmp/sentinel-UID`, where anybody may have put something first: it is take
 real directory (no symlink) of that user's, closed to everybody else.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

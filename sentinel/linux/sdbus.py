@@ -5,8 +5,6 @@ Python. It is loaded by the first connection and never otherwise. Nothing here w
 it is told to. Every argument is an integer or bytes that this room made; what comes back is text.
 """
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import os

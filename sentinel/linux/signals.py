@@ -1,7 +1,5 @@
 """Signals as data: blocked, read from a descriptor with their sender, restored for the command."""
 
-from __future__ import annotations
-
 import os
 import signal
 import struct

@@ -1,7 +1,5 @@
 """What the policy can order. Intent only: enclosures know how (cgroup.kill, SIGKILL, pidfds)."""
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What `sentinel doctor` reports."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -1,7 +1,5 @@
 """What can happen to a run. Every cause of a change enters the policy as one of these."""
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """How a run ended: the verdict, whose exit status it is, and the evidence."""
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import NamedTuple
 

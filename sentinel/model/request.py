@@ -1,7 +1,5 @@
 """What can be asked of a running run, and what it answers."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

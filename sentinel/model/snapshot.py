@@ -1,7 +1,5 @@
 """One look at a run's memory."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -1,7 +1,5 @@
 """What a run was asked to be: resolved, validated, immutable."""
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import NamedTuple
 

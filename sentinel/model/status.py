@@ -1,7 +1,5 @@
 """What a run tells about itself while it runs."""
 
-from __future__ import annotations
-
 from typing import NamedTuple, Protocol
 
 from sentinel.model.outcome import Moment

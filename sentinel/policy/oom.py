@@ -5,8 +5,6 @@ own wall the leaf has both; when it was decided above, the leaf was killed in wi
 or with none but old ones that killed nobody.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -9,8 +9,6 @@ margin; what is on no file list is over although reclaim has had time, so that w
 reclaimable is pinned (a leaf whose text is reclaimed and read again never reaches the margin).
 """
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import NamedTuple
 

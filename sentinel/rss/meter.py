@@ -1,7 +1,5 @@
 """How a family's memory is read: statm for tallies, smaps_rollup for surveys (proc(5))."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 What has vanished, and what may not be read, is None; unknown is never 0.
 """
 
-from __future__ import annotations
-
 import os
 from typing import NamedTuple
 

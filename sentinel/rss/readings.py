@@ -1,7 +1,5 @@
 """What is read of a family: the tally, cheap and too high, and the survey, dear and true."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from sentinel.model.snapshot import Composition, Reading

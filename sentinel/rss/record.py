@@ -7,8 +7,6 @@ numbers mean anything, then the family, one fixed-width line each, so that a rew
 does no harm: nothing is signalled that did not start when the line says.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Clearing away the runs of guards that were SIGKILLed: liveness is the record's lock."""
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import Iterable, Sequence

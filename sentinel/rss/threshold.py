@@ -15,8 +15,6 @@ on write moves no RSS number, while it adds to PSS: so a gap is not trusted for 
 RECHECK, or LOOK_SHARE times what the survey cost.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from sentinel.model.spec import Count, Limits

@@ -1,0 +1,38 @@
+"""What a launch must not pay for, whichever backend it gets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+_EVERY_BACKEND = """
+import importlib, sys, typing
+for name in (
+    "commands.main", "commands.exec", "cgroup.namespace", "cgroup.scope", "cgroup.observer",
+    "rss.enclosure", "rss.sweep",
+):
+    importlib.import_module("sentinel." + name)
+types = {
+    found
+    for name, module in sys.modules.items() if name.startswith("sentinel.")
+    for found in vars(module).values() if isinstance(found, type) and hasattr(found, "_fields")
+}
+"""
+"""`types` are the named tuples that the launches of all backends define."""
+
+
+@pytest.mark.native
+def test_no_annotation_of_a_named_tuple_is_compiled() -> None:
+    """Python's typing compiles those that `from __future__ import annotations` made strings of."""
+    asked = """
+print(len(types) > 50, sorted(
+    f"{found.__module__}.{found.__name__}" for found in types
+    if any(isinstance(note, typing.ForwardRef) for note in found.__annotations__.values())
+))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", _EVERY_BACKEND + asked], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True []\n"
