@@ -3,7 +3,8 @@
 systemd-oomd(8) ends a cgroup that has no children, or memory.oom.group set: a leaf and the
 cgroup of its guard are two candidates. ManagedOOMPreference= speaks of a unit, which has children
 here; what it comes to is a mark on a cgroup (systemd.resource-control(5)), and that can be made
-on the guard's own. The leaf gets none: it may be taken.
+on the guard's own. The leaf gets none: it may be taken. A mark counts where the cgroup that
+systemd-oomd watches has the same owner, and against a lack of swap only root's.
 
 OOMPolicy= (systemd.service(5)) is what a manager does with a whole unit when the OOM killer has
 ended something in it. A unit that delegates has `continue`, unless somebody wrote otherwise.
@@ -63,9 +64,17 @@ def probe_oomd(host: Host | None = None) -> Check | None:
         return None
     with suppress(OSError):
         if os.getxattr(directory, OOMD_AVOID) == b"1":
-            return Check("systemd-oomd", works=True, detail="takes a guard after everything else")
+            return Check("systemd-oomd", works=True, detail=_spared())
     detail = f"may end a guard as soon as its command: {directory} is not marked {OOMD_AVOID}"
     return Check("systemd-oomd", False, detail, "let runs have a cgroup of their own")
+
+
+def _spared() -> str:
+    """What the mark comes to; the guard's cgroup was made by this process's user."""
+    uid = os.geteuid()
+    if uid == 0:
+        return "takes a guard after everything else"
+    return f"takes a guard last when the systemd of uid {uid} is under pressure, elsewhere as any"
 
 
 def probe_oom_policy(host: Host | None = None) -> Check | None:

@@ -65,11 +65,24 @@ def test_the_guards_cgroup_is_marked_and_no_leaf(tmp_path: Path, marks: dict[str
     assert marks == {f"{tmp_path}/supervisor user.oomd_avoid": b"1"}
 
 
+@pytest.mark.parametrize(
+    ("uid", "detail"),
+    [
+        (0, "takes a guard after everything else"),
+        (7, "takes a guard last when the systemd of uid 7 is under pressure, elsewhere as any"),
+    ],
+)
 def test_the_doctor_tells_whether_systemd_oomd_spares_the_guard(
-    tmp_path: Path, stand: Callable[[str], Host], marks: dict[str, bytes]
+    tmp_path: Path,
+    stand: Callable[[str], Host],
+    marks: dict[str, bytes],
+    uid: int,
+    detail: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In the scope it does, in a cgroup shared with the command it does not."""
     host = stand("/a.scope/supervisor")
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
     where = f"{tmp_path}/cgroup/a.scope/supervisor"
     assert coexistence.probe_oomd(host) == Check(
         "systemd-oomd",
@@ -79,9 +92,7 @@ def test_the_doctor_tells_whether_systemd_oomd_spares_the_guard(
     )
     coexistence.spare_from_oomd(f"{tmp_path}/cgroup/a.scope")
     assert len(marks) == 1
-    assert coexistence.probe_oomd(host) == Check(
-        "systemd-oomd", works=True, detail="takes a guard after everything else"
-    )
+    assert coexistence.probe_oomd(host) == Check("systemd-oomd", works=True, detail=detail)
     os.rmdir(f"{host.run}/systemd/oom")
     assert coexistence.probe_oomd(host) is None
 
