@@ -17,8 +17,10 @@ from click.shell_completion import CompletionItem
 
 from sentinel.commands.console import LAST_WORD_MS, say
 from sentinel.control import client, registry
+from sentinel.control.answers import error_line
 from sentinel.control.registry import Entry
 from sentinel.model.errors import SentinelError, UsageFault
+from sentinel.model.request import OVER
 from sentinel.report.lines import printable
 
 EXIT_REFUSED = 1
@@ -37,8 +39,9 @@ run is live, 125 when it did not answer.
 _ALONE = "Without NAME the only live run is meant."
 
 Document = dict[str, object]
-_ERROR = "error: "
+ERROR = "error: "
 _ROOT = 0
+_LAST_WORDS = tuple(error_line(OVER, json=json).rstrip("\n") for json in (False, True))
 
 
 class NoSuchRun(SentinelError):
@@ -147,10 +150,18 @@ def ask(entry: Entry, line: str) -> str:
     """What the run answers to `line`. Raises ControlError, and NoSuchRun when it just ended."""
     with reached(entry) as path:
         try:
-            return client.ask(path, line, PATIENCE)
+            answer = client.ask(path, line, PATIENCE)
         except client.ControlError:
             gone_by_now(entry)
             raise
+    check_not_over(entry, answer)
+    return answer
+
+
+def check_not_over(entry: Entry, answer: str) -> None:
+    """Raise NoSuchRun if `answer` is what a run says that ends at that very moment."""
+    if answer.rstrip("\n") in _LAST_WORDS:
+        raise NoSuchRun(f"{label(entry)} has just ended")
 
 
 @contextlib.contextmanager
@@ -226,8 +237,8 @@ def report(name: str | None, usage: str, line: str, *, as_json: bool) -> int:
 
 def show_report(text: str) -> int:
     """Show lines that a run told, or why it did not tell; the exit status."""
-    if text.startswith(_ERROR):
-        say(text.removeprefix(_ERROR).rstrip(), LAST_WORD_MS)
+    if text.startswith(ERROR):
+        say(text.removeprefix(ERROR).rstrip(), LAST_WORD_MS)
         return EXIT_REFUSED
     show_text(text)
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from sentinel.commands.asking import (
+    ERROR,
     Document,
     ask,
     change,
@@ -41,25 +42,26 @@ def end(verb: str, name: str | None, *, wait: bool, as_json: bool) -> int:
         return show_answer(answer, as_json=as_json)
     if not as_json:
         show_answer(answer, as_json=False)
-    over = _last_word(events)
+    over = None if events is None else _last_word(events)
     registry.wait_over(entry)
     if as_json:
         show_document({**answer, "over": over})
     else:
-        show_text(f"{label(entry)} is over: {_described(over)}")
+        how = "too many others were told its verdict" if events is None else _described(over)
+        show_text(f"{label(entry)} is over: {how}")
     return 0
 
 
-def _events(entry: Entry) -> Iterator[str]:
-    """What happens in the run from now on: its greeting has been heard."""
+def _events(entry: Entry) -> Iterator[str] | None:
+    """What happens in the run from now on, its greeting heard; None: it tells nobody more."""
     try:
         with reached(entry) as path:
             events = client.stream(path, "events")
-            next(events, "")
+            greeting = next(events, "")
     except client.ControlError:
         gone_by_now(entry)
         raise
-    return events
+    return None if greeting.startswith(ERROR) else events
 
 
 def _last_word(events: Iterator[str]) -> Document | None:

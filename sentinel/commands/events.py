@@ -9,13 +9,15 @@ from collections.abc import Iterator
 import click
 
 from sentinel.commands.asking import (
-    EXIT_REFUSED,
+    ERROR,
+    check_not_over,
     chosen,
     gone_by_now,
     label,
     make_verb,
     parsed,
     reached,
+    show_report,
 )
 from sentinel.commands.console import LAST_WORD_MS, say
 from sentinel.control import client
@@ -42,6 +44,9 @@ def _follow(*, name: str | None, as_json: bool) -> int:
     last = ""
     try:
         for last in _told(entry):
+            if last.startswith(ERROR):
+                check_not_over(entry, last)
+                return show_report(last)
             click.echo(printable(last))
     except BrokenPipeError:
         _hush()
@@ -51,8 +56,6 @@ def _follow(*, name: str | None, as_json: bool) -> int:
             gone_by_now(entry)
             raise
     document = parsed(last) if last.startswith("{") else {}
-    if "error" in document:
-        return EXIT_REFUSED
     if document.get("event") == "over":
         return 0
     say(f"{label(entry)}: the events ended before the run did: its guard has gone", LAST_WORD_MS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sentinel.control.answers import error_line
 from sentinel.control.session import Phase, Session
 from sentinel.linux.sockets import Listener, NoRoom, descriptors_allowed
 from sentinel.linux.watchlist import Watchlist
@@ -88,7 +89,8 @@ class Reception:
                 if session.phase is Phase.ASKING:
                     session.answer("error: no line came; send one, like status\n", now)
                 elif session.phase is Phase.WORKING:
-                    session.answer("error: the answer took too long; try again\n", now)
+                    late = "the answer took too long; try again"
+                    session.answer(error_line(late, json=session.json), now)
                 session.close()
                 self.settle(session)
         for listener, at in list(self._closed_until.items()):

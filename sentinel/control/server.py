@@ -156,6 +156,7 @@ class ControlServer:
     def asked(self, session: Session, line: bytes, now: float) -> None:
         """Answer one line, or begin to."""
         question = parse_line(line)
+        session.json = question.json
         try:
             self._answer(session, question, now)
         except SentinelError as error:

@@ -59,6 +59,7 @@ class Session:
         self.work: Work | None = None
         self.touched = now
         self.spoke = False
+        self.json = False
         board.watch(stream.fd, self)
 
     def due(self) -> float | None:

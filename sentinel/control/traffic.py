@@ -14,13 +14,14 @@ from typing import Protocol
 
 from sentinel.control import answers
 from sentinel.control.allowance import Allowance
-from sentinel.control.codec import Malformed
+from sentinel.control.codec import Malformed, parse_line
 from sentinel.control.reception import Reception
 from sentinel.control.relay import Relay
 from sentinel.control.session import Phase, Session
 from sentinel.linux.loop import Loop
 from sentinel.linux.sockets import BACKLOG, Listener
 from sentinel.linux.watchlist import Watchlist
+from sentinel.model.request import OVER
 
 AT_A_TIME = 16
 """Descriptors asked for at a time: how often the clock is looked at beside the epoll."""
@@ -163,12 +164,13 @@ class Traffic:
 
     def _last_word(self, session: Session, now: float) -> None:
         """What is asked now has no answer any more; what was answered is sent as far as it goes."""
-        text = answers.error_line("the run is over")
         if session.phase is Phase.ASKING:
             try:
-                if session.read_line(now) is not None:
-                    session.answer(text, now)
+                line = session.read_line(now)
+                if line is not None:
+                    json = parse_line(line).json
+                    session.answer(answers.error_line(OVER, json=json), now)
             except Malformed as error:
                 session.answer(answers.error_line(error, json=error.json), now)
         elif session.phase is Phase.WORKING:
-            session.answer(text, now)
+            session.answer(answers.error_line(OVER, json=session.json), now)

@@ -10,6 +10,7 @@ from sentinel.model.errors import SentinelError
 from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import Moment
 from sentinel.model.request import (
+    OVER,
     Freeze,
     Kill,
     Reclaim,
@@ -131,7 +132,7 @@ class GuardedRun:
     def request(self, request: Request, asker: str, now: float) -> Reply:
         """Begin what `asker` asks for; a kernel file that refuses is an answer."""
         if self._guardian.ledger is not None:
-            return Reply("the run is over", ok=False)
+            return Reply(OVER, ok=False)
         try:
             return self._begin(request, asker, now)
         except SentinelError as error:

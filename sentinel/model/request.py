@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+OVER = "the run is over"
+"""What is answered to everything when a run has ended and is only still being closed."""
+
 
 class Stop(NamedTuple):
     """Begin the two-step stop, as if a limit had been crossed."""

@@ -184,6 +184,22 @@ def test_a_run_that_ends_while_it_is_asked(play: Play, run: Run) -> None:
         assert run("freeze") == (3, "", "sentinel: one has just ended\n")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("stop",), ("freeze",), ("limit", "1G"), ("tree",), ("tree", "--json"), ("status", "one")],
+)
+def test_a_run_whose_last_word_is_that_it_is_over(
+    play: Play, run: Run, words: tuple[str, ...]
+) -> None:
+    """Who is asked while it is being closed is no live run any more: status 3."""
+    over = "the run is over"
+    document = json.dumps({"schema": 1, "error": over}, separators=(",", ":")) + "\n"
+    lines = ("stop", "freeze", "limit 1G", "tree", "status")
+    answers = dict.fromkeys(lines, f"error: {over}\n")
+    play("one", answers | {f"{line} json": document for line in lines})
+    assert run(*words) == (3, "", "sentinel: one has just ended\n")
+
+
 def test_an_answer_that_is_no_json(play: Play, run: Run) -> None:
     """Another version's answer is named, not guessed at."""
     play("one", {"freeze json": "frozen\n"})
@@ -227,6 +243,15 @@ def test_a_guard_that_is_killed_meanwhile(play: Play, run: Run) -> None:
     assert out.endswith("one is over: its guard ended without a verdict\n")
 
 
+def test_a_stop_where_nobody_more_is_told_events(play: Play, run: Run) -> None:
+    """It is asked for and waited for all the same; only the verdict is not known here."""
+    played = play("one", {"stop json": DONE})
+    played.hello = "error: 64 are told events already; try again later\n"
+    status, out, err = run("stop")
+    assert (status, err) == (0, "")
+    assert out.endswith("one is over: too many others were told its verdict\n")
+
+
 def test_events_are_told_until_the_end(play: Play, run: Run) -> None:
     """Each line as it came, the verdict last, status 0; a guard that is killed is said."""
     played = play("one")
@@ -239,6 +264,21 @@ def test_events_are_told_until_the_end(play: Play, run: Run) -> None:
     threading.Thread(target=_end, args=[played]).start()
     line = "sentinel: two: the events ended before the run did: its guard has gone\n"
     assert run("events") == (125, hello, line)
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "line"),
+    [
+        ("64 are told events already; try again later", 1, None),
+        ("the run is over", 3, "one has just ended"),
+    ],
+)
+def test_events_that_are_refused(
+    play: Play, run: Run, said: str, status: int, line: str | None
+) -> None:
+    """Why stands on stderr, and nothing on stdout; a run that was ending is no live run."""
+    play("one").hello = f"error: {said}\n"
+    assert run("events") == (status, "", f"sentinel: {line or said}\n")
 
 
 def _end(played: Played) -> None:

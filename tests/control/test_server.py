@@ -458,15 +458,18 @@ def test_at_the_end_those_who_ask_are_told_so(stage: Stage) -> None:
     waiting.send(b"status\n")
     late = stage.connect()
     late.send(b"stop\n")
+    program = stage.connect()
+    program.send(b"status json\n")
     silent = stage.connect()
     stage.server.ended(stage.run, OUTCOME, stage.loop.now())
     assert received(waiting) == received(late) == b"error: the run is over\n"
+    assert received(program) == b'{"schema":1,"error":"the run is over"}\n'
     assert received(silent) == b""
     assert os.listdir(stage.directory) == ["runtime"]
     assert os.listdir(os.path.join(stage.directory, "runtime")) == ["well-known.lock"]
     assert stage.run.requests == []
     stage.server.close()
-    for client in (waiting, late, silent):
+    for client in (waiting, late, program, silent):
         client.close()
 
 
@@ -572,7 +575,8 @@ def test_a_run_that_does_not_answer_is_given_up(short: str) -> None:
         assert first.ask("ping") == "pong\n"
         late = first.loop.now() + PATIENCE[Phase.WORKING] + 1
         first.server.turn(late, set())
-        assert received(client) == b"error: the answer took too long; try again\n"
+        late_word = b'{"schema":1,"error":"the answer took too long; try again"}\n'
+        assert received(client) == late_word
 
 
 def test_on_whose_behalf_is_believed_from_the_owner(stage: Stage) -> None:
