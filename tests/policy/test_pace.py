@@ -68,11 +68,10 @@ def test_with_no_limit_left_to_reach_the_looks_are_rare() -> None:
 @pytest.mark.parametrize(("pause", "left"), [(0.5, 1 / 2), (1.0, 1 / 4)])
 def test_a_burst_is_forgotten_by_halves(pause: float, left: float) -> None:
     """Half a second after the growth has ended it counts for half: allocators grow in steps."""
-    pace, growth, room = Pace(), 100 * MIB, 40 * MIB
-    pace.next(0.0, 0, 1024 * MIB, 0.0)
-    pace.next(1.0, growth, 1024 * MIB, 0.1)
-    wish = pace.next(1.0 + pause, growth, room, 0.0)
-    assert wish == pytest.approx(min(2 * 0.3, room / SUDDEN, room / (growth * left) / 2))
+    pace, growth, room = Pace(), 1600 * MIB, 40 * MIB
+    pace.next(0.0, 0, 4096 * MIB, 0.0)
+    pace.next(1.0, growth, 4096 * MIB, 0.1)
+    assert pace.next(1.0 + pause, growth, room, 0.0) == pytest.approx(room / (growth * left) / 2)
 
 
 def test_a_second_look_at_the_same_instant_tells_nothing_of_the_growth() -> None:
