@@ -66,7 +66,7 @@ def test_the_guards_cgroup_is_marked_and_no_leaf(tmp_path: Path, marks: dict[str
 
 
 @pytest.mark.parametrize(
-    ("uid", "detail"),
+    "spared",
     [
         (0, "takes a guard after everything else"),
         (7, "takes a guard last when the systemd of uid 7 is under pressure, elsewhere as any"),
@@ -76,12 +76,12 @@ def test_the_doctor_tells_whether_systemd_oomd_spares_the_guard(
     tmp_path: Path,
     stand: Callable[[str], Host],
     marks: dict[str, bytes],
-    uid: int,
-    detail: str,
+    spared: tuple[int, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In the scope it does, in a cgroup shared with the command it does not."""
     host = stand("/a.scope/supervisor")
+    uid, detail = spared
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     where = f"{tmp_path}/cgroup/a.scope/supervisor"
     assert coexistence.probe_oomd(host) == Check(
