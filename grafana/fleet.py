@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import bargauge, stat, timeseries
 from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.models import common as shapes
 
 from grafana import panels
 from grafana.pages import page
@@ -12,12 +13,17 @@ from grafana.run import LIMITS, runs_table
 
 UID = "sentinel-fleet"
 USED = "sentinel_memory_working_set_bytes / sentinel_memory_soft_limit_bytes"
-OVER = 'sentinel_run_state{state=~"pressed|terminating|killing"} == 1'
+OVER = 'sentinel_run_state{state=~"pressed|terminating|lingering|killing"} == 1'
+ENDED = f'sentinel_runs_ended_total{{verdict=~"{LIMITS}"}}'
+ALERTS = 'ALERTS{alertname=~"Sentinel.*",alertstate="firing",severity!="info"}'
+ETA = "sentinel_memory_limit_eta_seconds"
+
+
+ALARM = panels.steps((None, GREEN), (1, RED))
 
 
 def headline() -> list[stat.Panel]:
     """How many there are, and how many need a look."""
-    alarm = panels.steps((None, GREEN), (1, RED))
     live = panels.figure(
         "Live runs",
         "none",
@@ -25,40 +31,58 @@ def headline() -> list[stat.Panel]:
         "Runs that are guarded now.",
     )
     over = panels.figure(
-        "Over their limit",
+        "Pressed or stopping",
         "none",
         [(f"count({OVER}) or vector(0)", "runs")],
-        "Runs that are pressed, were asked to stop, or are being killed.",
-    ).thresholds(alarm)
-    nearest = panels.figure(
-        "Nearest to its limit",
-        "percentunit",
-        [(f"topk(1, {USED})", "{{run}}")],
-        "The run whose working set is the largest part of its soft limit.",
-    ).thresholds(panels.steps((None, GREEN), (0.75, ORANGE), (0.9, RED)))
+        "Runs that are over their limit, were asked to stop, or are being killed.",
+    ).thresholds(ALARM)
+    ended = (
+        panels.figure(
+            "Ended at a memory limit",
+            "none",
+            [(f"sum(last_over_time({ENDED}[$__range]))", "")],
+            "Runs of the names seen in this time range, ever since their counters began.",
+        )
+        .mappings(panels.words("no runs"))
+        .thresholds(panels.steps((None, BLUE), (1, ORANGE)))
+    )
+    alerts = panels.figure(
+        "Alerts firing",
+        "none",
+        [(f"count({ALERTS}) or vector(0)", "alerts")],
+        "Without those of severity info. What they say stands in Prometheus, under Alerts.",
+    ).thresholds(ALARM)
+    return [live, over, *extremes(), ended, alerts]
+
+
+def extremes() -> list[stat.Panel]:
+    """Which run to look at first."""
+    # One answer alone would be shown without the name of its run.
+    named = shapes.BigValueTextMode.VALUE_AND_NAME
+    nearest = (
+        panels.figure(
+            "Nearest to its limit",
+            "percentunit",
+            [(f"topk(1, {USED})", "{{run}}")],
+            "The run whose working set is the largest part of its soft limit.",
+        )
+        .text_mode(named)
+        .mappings(panels.words("no live run"))
+        .thresholds(panels.steps((None, GREEN), (0.75, ORANGE), (0.9, RED)))
+    )
+    never = f'label_replace(min(clamp_max({ETA}, {panels.FOREVER})), "run", "all runs", "", "")'
     soonest = (
         panels.figure(
             "Soonest at its limit",
             "s",
-            [("bottomk(1, sentinel_memory_limit_eta_seconds < Inf)", "{{run}}")],
+            [(f"bottomk(1, {ETA} < Inf) or on () {never}", "{{run}}")],
             "The run that reaches its soft limit first at its present growth.",
         )
-        .no_value("nothing grows")
+        .text_mode(named)
+        .mappings(panels.words("not known", "not growing"))
         .thresholds(panels.steps((None, RED), (1800, ORANGE), (14400, GREEN)))
     )
-    ended = panels.figure(
-        "Ended at a memory limit",
-        "none",
-        [(f'sum(last_over_time(sentinel_runs_ended_total{{verdict=~"{LIMITS}"}}[$__range]))', "")],
-        "Runs of the names seen in this time range, ever since their counters began.",
-    ).thresholds(panels.steps((None, BLUE), (1, ORANGE)))
-    alerts = panels.figure(
-        "Alerts firing",
-        "none",
-        [('count(ALERTS{alertname=~"Sentinel.*",alertstate="firing"}) or vector(0)', "alerts")],
-        "What they say stands in Prometheus, under Alerts.",
-    ).thresholds(alarm)
-    return [live, over, nearest, soonest, ended, alerts]
+    return [nearest, soonest]
 
 
 def used() -> bargauge.Panel:

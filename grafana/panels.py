@@ -8,11 +8,17 @@ from grafana_foundation_sdk.builders import bargauge, common, prometheus, stat, 
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.models import common as shapes
 from grafana_foundation_sdk.models.dashboard import (
+    DashboardSpecialValueMapOptions,
     DataSourceRef,
     DataTransformerConfig,
     DynamicConfigValue,
+    SpecialValueMap,
+    SpecialValueMatch,
     Threshold,
     ThresholdsMode,
+    ValueMap,
+    ValueMapping,
+    ValueMappingResult,
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
@@ -21,6 +27,9 @@ SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 ORANGE, BLUE, RED, DARK_RED, PURPLE = "orange", "blue", "red", "dark-red", "purple"
 GREEN, YELLOW = "green", "yellow"
+
+FOREVER = 1_000_000_000
+"""Seconds that stand for +Inf, which no unit can show."""
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -50,6 +59,20 @@ def steps(*levels: tuple[float | None, str]) -> ThresholdsConfig:
         .mode(ThresholdsMode.ABSOLUTE)
         .steps([Threshold(value, color) for value, color in levels])
     )
+
+
+def words(nothing: str, forever: str = "") -> list[ValueMapping]:
+    """What stands where there is no number, and in place of `FOREVER`.
+
+    With a colour of its own: what is unknown would have that of the lowest threshold.
+    """
+    unknown = DashboardSpecialValueMapOptions(
+        SpecialValueMatch.NULL, ValueMappingResult(nothing, BLUE)
+    )
+    found: list[ValueMapping] = [SpecialValueMap(unknown)]
+    if forever:
+        found.append(ValueMap({str(FOREVER): ValueMappingResult(forever, GREEN)}))
+    return found
 
 
 def curves(title: str, unit: str, queries: Queries, why: str) -> timeseries.Panel:

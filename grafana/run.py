@@ -19,6 +19,7 @@ LIMITS = "soft-limit|soft-limit-killed|hard-limit|ancestor-limit|host-oom"
 SOFT = f"sentinel_memory_soft_limit_bytes{{{RUNS}}}"
 ANON = f"sentinel_memory_anon_bytes{{{RUNS}}}"
 GROWTH = f"sentinel_memory_growth_bytes_per_second{{{RUNS}}}"
+ETA = f"sentinel_memory_limit_eta_seconds{{{RUNS}}}"
 TOP = f"1.25 * {SOFT}"
 """Where a forecast is cut off: far over the limit it would only flatten everything else."""
 
@@ -59,58 +60,94 @@ def staircase() -> timeseries.Panel:
     )
 
 
-def headline() -> list[stat.Panel]:
-    """What to know before anything else is read."""
-    state = panels.figure(
-        "State",
-        "none",
-        [(f'sentinel_run_state{{{RUNS},state!="done"}} == 1', "{{run}}: {{state}}")],
-        "Watching is well. Pressed: over the soft limit, being looked at. Terminating: asked to"
-        " stop. Killing: the grace is over.",
+def state() -> stat.Panel:
+    """What becomes of the run just now."""
+    live = f'sentinel_run_state{{{RUNS},state!~"done|failed"}} == 1'
+    # Where names are shown, Grafana shows nothing at all for no answer.
+    nobody = 'label_replace(vector(1), "shown", "no live run", "", "")'
+    query = f'label_join({live}, "shown", ": ", "run", "state") or on () {nobody}'
+    return (
+        panels.figure(
+            "State",
+            "none",
+            [(query, "{{shown}}")],
+            "Watching is well. Pressed: over the soft limit, being looked at. Terminating: asked to"
+            " stop. Lingering: only children are left. Killing: the grace is over.",
+        )
+        .text_mode(shapes.BigValueTextMode.NAME)
+        .override_by_regexp("/: watching$/", panels.line(GREEN))
+        .override_by_regexp("/: pressed$/", panels.line(ORANGE))
+        .override_by_regexp("/: (terminating|lingering|killing)$/", panels.line(RED))
     )
-    state = state.text_mode(shapes.BigValueTextMode.NAME).no_value("over")
-    used = panels.figure(
-        "Used of the soft limit",
-        "percentunit",
-        [(f"sentinel_memory_working_set_bytes{{{RUNS}}} / {SOFT}", "{{run}}")],
-        "The working set, which reclaim cannot free, over the soft limit. At 100% the run is asked"
-        " to stop.",
-    ).thresholds(panels.steps((None, GREEN), (0.75, ORANGE), (0.9, RED)))
+
+
+def used() -> stat.Panel:
+    """How near it is."""
+    return (
+        panels.figure(
+            "Used of the soft limit",
+            "percentunit",
+            [(f"sentinel_memory_working_set_bytes{{{RUNS}}} / {SOFT}", "{{run}}")],
+            "The working set, which reclaim cannot free, over the soft limit. At 100% the run is"
+            " asked to stop.",
+        )
+        .mappings(panels.words("no live run"))
+        .thresholds(panels.steps((None, GREEN), (0.75, ORANGE), (0.9, RED)))
+    )
+
+
+def trend() -> list[stat.Panel]:
+    """Where it is going."""
     eta = (
         panels.figure(
             "Time to the soft limit",
             "s",
-            [(f"sentinel_memory_limit_eta_seconds{{{RUNS}}} < Inf", "{{run}}")],
-            "At the present growth. Nothing here means that it does not grow.",
+            [(f"clamp_max({ETA}, {panels.FOREVER})", "{{run}}")],
+            "At the present growth. It is known after twenty seconds, as long as the run is live.",
         )
-        .no_value("not growing")
+        .mappings(panels.words("not known", "not growing"))
         .thresholds(panels.steps((None, RED), (1800, ORANGE), (14400, GREEN)))
     )
-    growth = panels.figure(
-        "Growth",
-        "binBps",
-        [(GROWTH, "{{run}}")],
-        "How fast the floor of the anonymous memory rises.",
-    ).thresholds(panels.steps((None, GREEN), (1, ORANGE)))
-    sure = panels.figure(
-        "How steady",
-        "percentunit",
-        [(f"sentinel_memory_growth_confidence_ratio{{{RUNS}}}", "{{run}}")],
-        "Over 70% it is growth; under that it is noise.",
-    ).thresholds(panels.steps((None, GREEN), (0.7, ORANGE)))
-    ended = (
+    growth = (
+        panels.figure(
+            "Growth",
+            "binBps",
+            [(GROWTH, "{{run}}")],
+            "How fast the floor of the anonymous memory rises. Orange from 1 MiB an hour on.",
+        )
+        .mappings(panels.words("not known"))
+        .thresholds(panels.steps((None, GREEN), (300, ORANGE)))
+    )
+    sure = (
+        panels.figure(
+            "How steady",
+            "percentunit",
+            [(f"sentinel_memory_growth_confidence_ratio{{{RUNS}}}", "{{run}}")],
+            "Over 70% it is growth; under that it is noise.",
+        )
+        .mappings(panels.words("not known"))
+        .thresholds(panels.steps((None, GREEN), (0.7, ORANGE)))
+    )
+    return [eta, growth, sure]
+
+
+def ended() -> stat.Panel:
+    """What became of its like."""
+    return (
         panels.figure(
             "Ended so far",
             "none",
-            [
-                (f"sum by (verdict) ({EVER}) > 0", "{{verdict}}"),
-            ],
+            [(f"sum by (verdict) ({EVER}) > 0", "{{verdict}}")],
             "How earlier runs of this name ended, and how often.",
         )
         .text_mode(shapes.BigValueTextMode.VALUE_AND_NAME)
-        .no_value("not yet")
+        .mappings(panels.words("not yet"))
     )
-    return [state, used, eta, growth, sure, ended]
+
+
+def headline() -> list[stat.Panel]:
+    """What to know before anything else is read."""
+    return [state(), used(), *trend(), ended()]
 
 
 def composition() -> timeseries.Panel:
@@ -130,20 +167,22 @@ def composition() -> timeseries.Panel:
 
 def eta() -> timeseries.Panel:
     """The course of the time that is left."""
-    return panels.curves(
+    scale = ScaleDistributionConfig().type(shapes.ScaleDistribution.LOG).log(10)
+    course = panels.curves(
         "ETA: time to the soft limit",
         "s",
-        [(f"sentinel_memory_limit_eta_seconds{{{RUNS}}} < Inf", "{{run}}")],
+        [(f"{ETA} < Inf", "{{run}}")],
         "On a logarithmic scale. A line that falls as the clock runs is a leak that keeps its pace;"
         " no line means that nothing grows.",
-    ).scale_distribution(ScaleDistributionConfig().type(shapes.ScaleDistribution.LOG).log(10))
+    )
+    return course.scale_distribution(scale).min(1)  # which has no 0
 
 
 def events() -> timeseries.Panel:
     """What the kernel has told."""
     return panels.curves(
         "Memory events",
-        "ops",
+        "eps",
         [
             (
                 f"sum by (event) (rate(sentinel_memory_events_total{{{RUNS}}}[$__rate_interval]))",

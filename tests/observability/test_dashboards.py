@@ -193,6 +193,48 @@ def test_every_panel_says_how_it_is_read() -> None:
             taken |= cells
 
 
+def figures() -> list[dict[str, Any]]:
+    """Every panel that shows one number, large."""
+    return [made for page in PAGES.values() for made in page["panels"] if made["type"] == "stat"]
+
+
+@pytest.mark.parametrize("made", figures(), ids=lambda made: made["title"])
+def test_a_figure_without_an_answer_says_so_and_is_no_alarm(made: dict[str, Any]) -> None:
+    """No answer has words of its own; without a colour of its own it has the lowest threshold's."""
+    (target,) = made["targets"]
+    special = [
+        found["options"]["result"]
+        for found in made["fieldConfig"]["defaults"].get("mappings", ())
+        if found["type"] == "special" and found["options"]["match"] == "null"
+    ]
+    if "vector(" in target["expr"]:
+        assert special == []
+    else:
+        (nothing,) = special
+        assert (bool(nothing["text"]), nothing["color"]) == (True, "blue")
+        # Grafana shows no words where it was told to show names alone.
+        assert made["options"]["textMode"] != "name"
+
+
+@pytest.mark.parametrize("made", figures(), ids=lambda made: made["title"])
+def test_a_figure_about_one_run_of_all_names_it(made: dict[str, Any]) -> None:
+    """Of one answer Grafana shows the value alone unless it is told otherwise."""
+    (target,) = made["targets"]
+    if re.search(r"\b(topk|bottomk)\(", target["expr"]):
+        assert made["options"]["textMode"] == "value_and_name"
+
+
+def test_a_logarithmic_axis_has_no_zero() -> None:
+    """It begins at a second."""
+    curves = [made for page in PAGES.values() for made in page["panels"]]
+    scales = {
+        made["title"]: made["fieldConfig"]["defaults"]["min"]
+        for made in curves
+        if made["fieldConfig"]["defaults"].get("custom", {}).get("scaleDistribution")
+    }
+    assert scales == {"ETA: time to the soft limit": 1}
+
+
 def provisioned(path: str) -> Any:
     """A file of Grafana's provisioning."""
     with open(os.path.join(ROOT, "grafana/provisioning", path), encoding="utf-8") as file:
