@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from sentinel.enclosure import Sweep
 from sentinel.guard.attendance import UNATTENDED, Attend, Attendance
@@ -151,9 +152,10 @@ class _Supervisor:
         self._attend_at = None
         self._attendance.begin(self._attend, list(self._runs.values()))
         # With what they have imported; and who ends sooner is not swapped out.
-        from sentinel.linux.mlock import stay_in_memory
+        with suppress(OSError):  # no descriptor is left to import it through
+            from sentinel.linux.mlock import stay_in_memory
 
-        stay_in_memory()
+            stay_in_memory()
 
     def _turn_guardian(self, guardian: Guardian, now: float, ready: set[object]) -> None:
         was_done = guardian.done

@@ -137,6 +137,8 @@ def _end_in_grace(outcome: Outcome, stop: StopPlan) -> str:
     """How it ended once it was asked, and how much of the grace that took."""
     if outcome.verdict not in _MAIN_KILLED:
         return f"{_ending(outcome)} {_grace_used(outcome)}"
+    if outcome.command_status is None:
+        return "still running, and it could not be killed"
     if outcome.asked_by:
         return f"killed{_by(outcome)} {_grace_used(outcome)}"
     if not stop.grace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import resource
 import subprocess
 from itertools import combinations
 from pathlib import Path
@@ -127,6 +128,18 @@ def test_the_streams_of_the_caller_are_left_as_they_were() -> None:
     finally:
         os.close(reading)
         os.close(writing)
+
+
+@pytest.mark.parametrize("most", range(10, 17))
+def test_a_guard_without_descriptors_lets_its_command_live(most: int) -> None:
+    """What it cannot open any more costs observers, not the run."""
+
+    def prepare() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    argv = [SENTINEL, "exec", "--backend", "rss", "--", "sh", "-c", "sleep 0.3; echo lived"]
+    done = run(argv, preexec_fn=prepare)
+    assert (done.status, done.stdout) == (0, b"lived\n"), done.stderr
 
 
 def test_a_daemon_of_the_caller_is_not_the_runs() -> None:

@@ -136,6 +136,15 @@ OOM = "the kernel's OOM killer ended it at the hard limit"
             {"grace_used": 3.0, "command_status": KILLED},
             "killed: asked for; still running 3s after SIGTERM, killed",
         ),
+        (
+            V.SOFT_LIMIT_KILLED,
+            {"trigger": TRIGGER, "grace_used": 3.0, "command_status": None}
+            | {"survivors_killed": 1},
+            (
+                f"soft-limit-killed: {OVER}; still running, and it could not be killed; "
+                "1 process needed SIGKILL"
+            ),
+        ),
     ],
 )
 def test_a_verdict_is_one_line(verdict: Verdict, others: dict[str, Any], line: str) -> None:
