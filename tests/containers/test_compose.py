@@ -116,7 +116,7 @@ def test_every_image_is_pinned() -> None:
     with open(os.path.join(ROOT, "Dockerfile.privileged"), encoding="utf-8") as file:
         bases = {stage.base for stage in parse(file.read())}
     assert len(bases) == 1
-    assert re.fullmatch(r"python:3\.\d+-slim-\w+", bases.pop())
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", bases.pop())
 
 
 @pytest.mark.parametrize("path", ["README.md", "docs/seeing-it.md"])
