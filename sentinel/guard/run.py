@@ -55,11 +55,11 @@ class Growth:
 class GuardedRun:
     """One guardian's run: what it tells, and what it can be asked for."""
 
-    def __init__(self, guardian: Guardian) -> None:
-        """`guardian` has started its command."""
+    def __init__(self, guardian: Guardian, now: float) -> None:
+        """`guardian` has started its command, before `now` (monotonic seconds)."""
         self._guardian = guardian
         self._growth = Growth(guardian.journal.began)
-        self._started = wall()
+        self._started = wall() - (now - guardian.journal.began)
 
     @property
     def name(self) -> str:

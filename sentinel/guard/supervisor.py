@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from sentinel.enclosure import Sweep
 from sentinel.guard.attendance import UNATTENDED, Attend, Attendance
 from sentinel.guard.guardian import Guardian, Launch
 from sentinel.guard.journal import Listener
-from sentinel.guard.run import GuardedRun
 from sentinel.linux.loop import Loop
 from sentinel.linux.process import Child, ChildReport, prefer_this_process, reap
 from sentinel.linux.signals import Received, SignalDesk, end_by, is_stop
@@ -18,6 +18,9 @@ from sentinel.model.errors import SentinelError, StartError
 from sentinel.model.outcome import Ledger, Moment, Outcome, Verdict
 from sentinel.model.snapshot import Reading
 from sentinel.model.spec import Command, RunSpec
+
+if TYPE_CHECKING:
+    from sentinel.guard.run import GuardedRun
 
 __all__ = ["Attend", "Launch", "end_by", "supervise"]
 
@@ -103,7 +106,6 @@ class _Supervisor:
         for received in early:
             guardian.take(received, self._loop.now(), early=True)
         self._guardians.append(guardian)
-        self._runs[guardian] = GuardedRun(guardian)
         for sweep in launch.sweeps:
             try:
                 sweep.begin(self._loop)
@@ -149,7 +151,12 @@ class _Supervisor:
                 _advance(sweep)
 
     def _begin_attendance(self) -> None:
+        """Let those come who observe; what they ask is not imported for a run that nobody asks."""
+        from sentinel.guard.run import GuardedRun
+
         self._attend_at = None
+        now = self._loop.now()
+        self._runs = {guardian: GuardedRun(guardian, now) for guardian in self._guardians}
         self._attendance.begin(self._attend, list(self._runs.values()))
         # With what they have imported; and who ends sooner is not swapped out.
         with suppress(OSError):  # no descriptor is left to import it through
@@ -160,7 +167,7 @@ class _Supervisor:
     def _turn_guardian(self, guardian: Guardian, now: float, ready: set[object]) -> None:
         was_done = guardian.done
         guardian.turn(now, ready)
-        if guardian.outcome is not None and not was_done:
+        if guardian.outcome is not None and not was_done and guardian in self._runs:
             self._attendance.ended(self._runs[guardian], guardian.outcome)
 
     def _take_signals(self, now: float) -> list[Received]:

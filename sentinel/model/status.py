@@ -1,11 +1,13 @@
 """What a run tells about itself while it runs."""
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sentinel.model.outcome import Moment
-from sentinel.model.request import Reply, Request
 from sentinel.model.snapshot import Reading
 from sentinel.model.spec import Limits, StopPlan
+
+if TYPE_CHECKING:
+    from sentinel.model.request import Reply, Request
 
 
 class Tally(NamedTuple):
@@ -90,5 +92,5 @@ class Run(Protocol):
     def timeline(self) -> tuple[Moment, ...]:
         """What happened so far."""
 
-    def request(self, request: Request, asker: str, now: float) -> Reply:
+    def request(self, request: "Request", asker: str, now: float) -> "Reply":
         """Begin what `asker` ("uid 1000") asks for. Never blocks; the end is told as moments."""

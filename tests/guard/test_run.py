@@ -42,7 +42,7 @@ def begin() -> Iterator[Starts]:
 
     def start(*argv: str, **how: Any) -> tuple[Run, GuardedRun]:
         runs.append(Run(*(argv or HOLD), **how).start())
-        return runs[-1], GuardedRun(runs[-1].guardian)
+        return runs[-1], GuardedRun(runs[-1].guardian, runs[-1].now)
 
     yield start
     for run in runs:
@@ -215,6 +215,17 @@ def test_the_status_tells_what_is_known(begin: Starts) -> None:
     assert status.growth == 5 * MIB
     assert status.time_to_limit == (64 - 10) / 5
     assert status.tally == Tally(30 * MIB, 12 * MIB, 7, 6)
+
+
+def test_the_start_is_the_commands_however_late_it_is_asked_for(
+    begin: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody who observes is there from the beginning."""
+    run, _ = begin()
+    run.advance(7.5)
+    monkeypatch.setattr("sentinel.guard.run.wall", lambda: 1_700_000_010.0)
+    status = GuardedRun(run.guardian, run.now).status(run.now)
+    assert (status.started, status.elapsed) == (1_700_000_002.5, 7.5)
 
 
 def test_the_last_moment_can_be_told_with_the_status(begin: Starts) -> None:
