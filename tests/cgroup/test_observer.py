@@ -15,6 +15,7 @@ from sentinel.cgroup.observer import RETRY_AFTER, Observer, observed
 from sentinel.cgroup.placement import Host, Refusal
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Look, Process, Waiter
+from sentinel.model.errors import KernelFileError
 from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import Ledger, Survivor
 from sentinel.model.spec import Count, Limits
@@ -242,9 +243,9 @@ def test_what_was_in_swap_before_does_not_count(make: Callable[..., Box], fake: 
     box = make()
     box.hold(anon=BEFORE + 40 * MIB)
     assert box.told(1.0) == []
-    (reading,) = (box.observer.read(2.0),)
+    reading = box.observer.read(2.0)
     assert reading is not None
-    assert reading.working_set == 40 * MIB
+    assert reading[1:4] == (40 * MIB,) * 3
 
 
 def test_sentinels_own_growth_is_not_the_runs(
@@ -285,6 +286,44 @@ def test_kernel_memory_is_confirmed_at_once(make: Callable[..., Box]) -> None:
     )
     box.fake.put(box.path, "memory.current", f"{BEFORE + 65 * MIB}\n")
     assert box.told(1.0) == [Happening.SOFT_CROSSED]
+
+
+def test_a_jump_of_the_lists_alone_is_not_confirmed_at_once(make: Callable[..., Box]) -> None:
+    """For one reading they count file pages that reclaim moves; the counters by kind do not."""
+    box = make()
+    anon, jumped = BEFORE + 50 * MIB, BEFORE + 66 * MIB
+    box.fake.put(box.path, "memory.stat", f"anon {anon}\nactive_anon {jumped}\n")
+    box.fake.put(box.path, "memory.current", f"{jumped}\n")
+    assert box.told(1.0) == []
+    box.hold(anon=anon, file=16 * MIB)
+    assert box.told(1.01) == []
+
+
+def test_near_a_new_limit_the_tasks_are_counted(make: Callable[..., Box]) -> None:
+    """They decide how much a reading may be too high; far from the limit nobody asks."""
+    box = make()
+    box.fake.put(box.path, "cgroup.threads", "1\n2\n3\n")
+    box.hold(anon=BEFORE + 10 * MIB)
+    far = box.observer.read(1.0)
+    box.observer.set_limits(LIMITS._replace(soft=11 * MIB), 2.0)
+    near = box.observer.read(3.0)
+    assert far is not None
+    assert near is not None
+    assert (far.tasks, near.tasks) == (None, 3)
+
+
+def test_a_container_whose_memory_cannot_be_read_is_not_observed(
+    fake: Tree, cgroups: type[Cgroup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it held before is what everything is taken off from. Nothing stays open."""
+    closed: list[Own] = []
+    monkeypatch.setattr(Own, "close", lambda own: closed.append(own))  # noqa: PLW0108 - a method
+    fake.refuse("read", "memory.stat", errno.EACCES)
+    box = cgroups.open(str(fake.make("box")))
+    with pytest.raises(KernelFileError, match=r"memory\.stat: Permission denied"):
+        Observer(Crew(), box, LIMITS, lambda: 0.0)
+    box.close()
+    assert len(closed) == 1
 
 
 def test_near_the_limit_the_looks_are_close_until_it_is_told(make: Callable[..., Box]) -> None:
