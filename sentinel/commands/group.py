@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import cast
 
 import click
@@ -59,6 +61,9 @@ class Verbs(click.Group):
 
 def run(words: Sequence[str], modules: Mapping[str, str]) -> int:
     """Let click read `words`; the exit status. Raises SentinelError, UsageFault among them."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A name of Unicode in a locale that has no such letter is no reason to show nothing.
+        sys.stdout.reconfigure(errors="backslashreplace")
     help_words = " ".join(["sentinel", *(word for word in words[:1] if word in modules), "--help"])
     try:
         status = Verbs(modules).main(list(words), "sentinel", standalone_mode=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import NamedTuple
@@ -27,6 +28,9 @@ PATIENCE = 0.2
 
 MOST_AT_A_TIME = 64
 """Threads that ask."""
+
+LONGEST_CELL = 80
+"""Characters of a cell. The longest name and a uid before it have room."""
 
 SILENT = "?"
 """In place of what a run that does not answer would have told."""
@@ -107,11 +111,11 @@ def _status(entry: Entry) -> Document | None:
 def table(rows: Sequence[Row]) -> list[str]:
     """Aligned lines, the header first: numbers to the right, words to the left."""
     cells = [_HEADER, *map(_cells, rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     lines = []
     for row in cells:
         laid = [
-            cell.rjust(width) if title in _RIGHT else cell.ljust(width)
+            _padded(cell, width, right=title in _RIGHT)
             for cell, width, title in zip(row, widths, _HEADER, strict=True)
         ]
         lines.append("  ".join(laid).rstrip())
@@ -132,7 +136,24 @@ def _cells(row: Row) -> tuple[str, ...]:
         _shown(_inner(told, "limits", "soft") or entry.soft, format_size),
         entry.command,
     )
-    return tuple(map(printable, cells))
+    return tuple(_short(printable(cell)) for cell in cells)
+
+
+def _short(cell: str) -> str:
+    """What another user wrote down may be as long as a page: no cell is."""
+    return cell if len(cell) <= LONGEST_CELL else f"{cell[: LONGEST_CELL - 3]}..."
+
+
+def _padded(cell: str, width: int, *, right: bool) -> str:
+    blanks = " " * (width - _width(cell))
+    return blanks + cell if right else cell + blanks
+
+
+def _width(cell: str) -> int:
+    """Columns of a terminal: a wide letter takes two, a mark on the letter before it none."""
+    wide = sum(unicodedata.east_asian_width(letter) in ("W", "F") for letter in cell)
+    marks = sum(unicodedata.category(letter) in ("Mn", "Me") for letter in cell)
+    return len(cell) + wide - marks
 
 
 def _shown(number: object, form: Callable[[float], str]) -> str:

@@ -6,9 +6,11 @@ A value is data: its backslashes and line ends are escaped, bytes that are no UT
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 FORMAT = b"sentinel-run-1"
+PATHS = frozenset({"socket", "leaf"})
 _END = b"end"
 
 
@@ -40,7 +42,8 @@ def format_entry(entry: Entry) -> bytes:
     lines = [FORMAT]
     for key, value in zip(Entry._fields, entry, strict=True):
         text = "" if value is None else str(value)
-        lines.append(key.encode() + b"=" + _escaped(text))
+        data = os.fsencode(text) if key in PATHS else text.encode("utf-8", "surrogateescape")
+        lines.append(key.encode() + b"=" + _escaped(data))
     return b"\n".join([*lines, _END, b""])
 
 
@@ -65,11 +68,11 @@ def parse_entry(text: bytes) -> Entry | None:
             started=float(found["started"]),
             boot_id=found["boot_id"],
             pid_namespace=_number(found["pid_namespace"]),
-            socket=found["socket"],
+            socket=_path(found["socket"]),
             backend=found["backend"],
             soft=int(found["soft"]),
             hard=_number(found["hard"]),
-            leaf=found["leaf"],
+            leaf=_path(found["leaf"]),
             command=found["command"],
         )
     except (KeyError, ValueError):
@@ -80,8 +83,12 @@ def _number(text: str) -> int | None:
     return int(text) if text else None
 
 
-def _escaped(text: str) -> bytes:
-    data = text.encode("utf-8", "surrogateescape")
+def _path(text: str) -> str:
+    """A path as this process must write it to mean the same bytes: its locale may be another."""
+    return os.fsdecode(text.encode("utf-8", "surrogateescape"))
+
+
+def _escaped(data: bytes) -> bytes:
     return data.replace(b"\\", b"\\\\").replace(b"\n", b"\\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from rich.cells import cell_len
 from rich.console import Console
 
 from sentinel.dashboard import runs
@@ -13,6 +14,7 @@ from sentinel.dashboard.gauges import ASCII
 from sentinel.dashboard.watcher import Registry, Watcher
 from sentinel.linux.loop import Loop
 from sentinel.linux.terminal import is_terminal
+from sentinel.report.lines import printable
 
 WIDTH = 200
 """Columns of the table at most: names longer than what the others leave are cut."""
@@ -43,7 +45,7 @@ def table_text(found: tuple[Watched, ...], *, everyone: bool = False) -> str:
     if not found:
         return "no run is live\n"
     columns = [column for column in runs.fitting(WIDTH, everyone=everyone) if column.plain]
-    longest = max(len(run.name) for run in found)
+    longest = max(cell_len(printable(run.name)) for run in found)
     width = sum(column.width + 1 for column in columns) + max(runs.NAME_WIDTH, longest) + 3
     console = Console(
         file=io.StringIO(), width=min(width, WIDTH), color_system=None, legacy_windows=False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable
 
@@ -320,6 +322,32 @@ odd   ?               rss      4711        ?            ?   200M  python3
 """,
         "",
     )
+
+
+def test_ls_keeps_its_columns_whatever_a_run_is_called(play: Play, run: Run) -> None:
+    """Wide letters count twice, marks not at all, and what has no end is cut."""
+    play("\u540d\u524d", listens=False)
+    play("e\u0301", listens=False)
+    play("x" * 100, listens=False)
+    status, out, err = run("ls")
+    assert (status, err) == (0, "")
+    assert [line.partition("  ?  ")[0] for line in out.splitlines()[1:]] == [
+        "\u540d\u524d" + " " * 76,
+        "e\u0301" + " " * 79,
+        "x" * 77 + "...",
+    ]
+
+
+def test_names_that_the_locale_does_not_have_are_escaped(
+    play: Play, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every letter that standard output cannot take; the rest of the table stands."""
+    play("caf\u00e9\u540d", listens=False)
+    data = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(data, "latin-1"))
+    assert run("ls")[0] == 0
+    sys.stdout.flush()
+    assert data.getvalue().splitlines()[1].split()[0] == b"caf\xe9\\u540d"
 
 
 def test_ls_in_json(play: Play, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

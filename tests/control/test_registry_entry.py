@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -128,3 +130,25 @@ def test_law_two_names_have_two_files(names: list[str]) -> None:
     first, second = map(entry_file, names)
     assert first != second
     assert b"/" not in first + second
+
+
+@pytest.mark.native
+def test_a_path_means_the_same_bytes_in_every_locale() -> None:
+    """Who looks from an ASCII locale reaches the socket of a run that was named in UTF-8."""
+    text = format_entry(ENTRY._replace(name="\u00e9", socket="/tmp/\u00e9.sock"))
+    assert b"socket=/tmp/\xc3\xa9.sock\n" in text
+    program = (
+        "import os, sys; from sentinel.control.entry import format_entry, parse_entry; "
+        "text = sys.stdin.buffer.read(); entry = parse_entry(text); "
+        "sys.stdout.buffer.write(os.fsencode(entry.socket) + entry.name.encode()); "
+        "sys.exit(format_entry(entry) != text)"
+    )
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        input=text,
+        env=ascii_only,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b"/tmp/\xc3\xa9.sock\xc3\xa9"

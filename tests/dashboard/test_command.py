@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
+from rich.cells import cell_len
 
 from sentinel.commands import top
-from sentinel.dashboard.once import is_live
+from sentinel.dashboard.once import is_live, table_text
 from sentinel.model.errors import UsageFault
+from tests.dashboard.boards import LEAK
 
 
 @pytest.mark.parametrize("word", ["-a", "--all"])
@@ -30,3 +32,11 @@ def test_a_dashboard_needs_a_terminal() -> None:
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def test_a_wide_name_is_whole_in_the_table_for_pipes() -> None:
+    """Its room is counted in columns: a wide letter takes two."""
+    name = "\u65e5\u672c\u8a9e" * 7
+    heading, line = table_text((LEAK._replace(name=name),)).splitlines()
+    assert line.split()[0] == name
+    assert cell_len(heading[: heading.index("STATE")]) == cell_len(line[: line.index("watching")])
