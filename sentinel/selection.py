@@ -1,18 +1,19 @@
 """Which backend a run gets. The only file that knows both."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sentinel.cgroup.allowance import Allowance, allowance
-from sentinel.cgroup.enclosure import CgroupEnclosure
 from sentinel.cgroup.ladder import find_place, sweep_beside
 from sentinel.cgroup.leaf import make_leaf
 from sentinel.cgroup.placement import Refusal, remedy_for
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Enclosure, Sweep
-from sentinel.model.diagnosis import Check
 from sentinel.model.errors import KernelFileError, SentinelError
 from sentinel.model.spec import Limits, RunSpec
 from sentinel.model.units import LARGEST_SIZE, format_size
+
+if TYPE_CHECKING:
+    from sentinel.model.diagnosis import Check
 
 __all__ = ["Allowance", "Enclosed", "allowance", "diagnose", "enclose", "standing"]
 
@@ -72,6 +73,8 @@ def _controllers(spec: RunSpec) -> frozenset[str]:
 
 
 def _in_leaf(place: Cgroup, spec: RunSpec) -> Enclosed:
+    from sentinel.cgroup.enclosure import CgroupEnclosure
+
     leaf = make_leaf(place, spec.name)
     try:
         missing = leaf.limit(spec.limits)
@@ -131,9 +134,10 @@ def _warn(unenforced: tuple[str, ...], who: str) -> tuple[str, ...]:
     return (f"{who} cannot enforce {', '.join('--' + name for name in unenforced)}",)
 
 
-def diagnose() -> dict[str, tuple[Check, ...]]:
+def diagnose() -> "dict[str, tuple[Check, ...]]":
     """What each backend finds on this machine, by backend name."""
     from sentinel.cgroup import probe as cgroup_probe
+    from sentinel.model.diagnosis import Check
     from sentinel.rss import probe as rss_probe
 
     size, label = allowance()
@@ -144,7 +148,7 @@ def diagnose() -> dict[str, tuple[Check, ...]]:
     return {**found, "rss": rss_probe.probe()}
 
 
-def standing() -> tuple[Check, ...]:
+def standing() -> "tuple[Check, ...]":
     """How the guard of a run stands where memory is short; asked by one that has guarded."""
     from sentinel.cgroup import coexistence
 

@@ -158,7 +158,7 @@ def whereabouts() -> tuple[str, int | None]:
     Empty and None when /proc does not tell (proc(5)).
     """
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
             return file.read().strip(), os.stat("/proc/self/ns/pid").st_ino
     except OSError:
         return "", None

@@ -34,7 +34,7 @@ class Kin(NamedTuple):
 
 def here() -> tuple[str, int]:
     """Boot id and pid namespace of this process: what its pids are relative to. Raises OSError."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
         return file.read().strip(), os.stat("/proc/self/ns/pid").st_ino
 
 

@@ -10,8 +10,8 @@ import pytest
 _EVERY_BACKEND = """
 import importlib, sys, typing
 for name in (
-    "commands.main", "commands.exec", "cgroup.namespace", "cgroup.scope", "cgroup.observer",
-    "rss.enclosure", "rss.sweep",
+    "commands.main", "commands.exec", "cgroup.namespace", "cgroup.scope", "cgroup.enclosure",
+    "cgroup.observer", "rss.enclosure", "rss.sweep",
 ):
     importlib.import_module("sentinel." + name)
 types = {

@@ -5,7 +5,6 @@ Prints `ready`, then what it hears. Ends when its standard input does, or when a
 
 from __future__ import annotations
 
-import encodings.ascii
 import os
 import sys
 
@@ -13,7 +12,7 @@ import sentinel.control.entry
 import sentinel.control.registry
 from tests.control.stage import Stage
 
-LATE = (encodings.ascii, sentinel.control.entry, sentinel.control.registry)
+LATE = (sentinel.control.entry, sentinel.control.registry)
 """What a server imports late: another user may not be allowed to read it any more."""
 
 
