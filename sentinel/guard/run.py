@@ -23,7 +23,7 @@ from sentinel.model.request import (
 )
 from sentinel.model.signals import signal_name
 from sentinel.model.snapshot import Reading
-from sentinel.model.status import Actions, RunStatus, Tally
+from sentinel.model.status import Actions, RunStatus, Tally, counted
 from sentinel.model.units import MIB, SMALLEST_LIMIT, format_duration, format_size
 
 LEAST_HEADROOM = 64 * MIB
@@ -110,10 +110,12 @@ class GuardedRun:
         )
 
     def _grown(self, now: float, reading: Reading | None) -> float | None:
-        """Growth of the working set where every reading has it, else of what is resident."""
-        if reading is None or self._guardian.frozen:
+        """Growth of what counts where every reading has it, else of what is resident."""
+        guardian = self._guardian
+        if reading is None or guardian.frozen:
             return None
-        held = reading.working_set if self._guardian.enclosure.backend != "rss" else None
+        known = guardian.enclosure.backend != "rss"
+        held = counted(reading, guardian.spec.limits.counted) if known else None
         return self._growth.ask(now, reading.current if held is None else held)
 
     def actions(self) -> Actions:

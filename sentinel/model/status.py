@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sentinel.model.outcome import Moment
 from sentinel.model.snapshot import Reading
-from sentinel.model.spec import Limits, StopPlan
+from sentinel.model.spec import Count, Limits, StopPlan
 
 if TYPE_CHECKING:
     from sentinel.model.request import Reply, Request
@@ -24,6 +24,15 @@ class Pressure(NamedTuple):
 
     some: float
     full: float
+
+
+def counted(reading: Reading, count: Count) -> int | None:
+    """The part of `reading` that is compared with the limit, bytes; None: unknown."""
+    return {
+        Count.ANON: reading.anon,
+        Count.WORKINGSET: reading.working_set,
+        Count.TOTAL: reading.current,
+    }[count]
 
 
 class RunStatus(NamedTuple):
@@ -53,11 +62,10 @@ class RunStatus(NamedTuple):
     @property
     def time_to_limit(self) -> float | None:
         """Seconds until the soft limit at the present growth; None when it does not grow."""
-        used = None if self.reading is None else self.reading.working_set
-        if used is None and self.reading is not None:
-            used = self.reading.current
-        if used is None or self.growth is None or self.growth <= 0:
+        if self.reading is None or self.growth is None or self.growth <= 0:
             return None
+        used = counted(self.reading, self.limits.counted)
+        used = self.reading.current if used is None else used
         return max(0.0, (self.limits.soft - used) / self.growth)
 
 

@@ -124,7 +124,7 @@ def test_the_document_of_a_status() -> None:
         "grace": 3.0,
         "high_events": {"counted": 7, "ignored": 5},
         "growth": 10.0 * MIB,
-        "time_to_limit": 12.0,
+        "time_to_limit": 13.6,
         "pressure": {"some": 1.5, "full": 0.25},
         "runs": 2,
     }

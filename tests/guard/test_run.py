@@ -23,6 +23,7 @@ from sentinel.model.request import (
     Thaw,
 )
 from sentinel.model.snapshot import Reading
+from sentinel.model.spec import Count
 from sentinel.model.status import Tally
 from tests.guard.run import BEGAN, MIB, Run
 from tests.victims.build import victim
@@ -215,6 +216,21 @@ def test_the_status_tells_what_is_known(begin: Starts) -> None:
     assert status.growth == 5 * MIB
     assert status.time_to_limit == (64 - 10) / 5
     assert status.tally == Tally(30 * MIB, 12 * MIB, 7, 6)
+
+
+@pytest.mark.parametrize(
+    ("count", "growth"), [(Count.WORKINGSET, 5), (Count.ANON, 4), (Count.TOTAL, 10)]
+)
+def test_the_growth_is_that_of_what_counts(begin: Starts, count: Count, growth: int) -> None:
+    """And so is the time to the limit: page cache fills a limit of all memory."""
+    run, guarded = begin()
+    limits = run.guardian.spec.limits._replace(counted=count)
+    run.guardian.change(run.guardian.spec._replace(limits=limits), run.now)
+    run.enclosure.memory = Reading(0.0, 20 * MIB, 10 * MIB, 8 * MIB)
+    run.now += 2
+    status = guarded.status(run.now)
+    assert status.growth == growth * MIB
+    assert status.time_to_limit == (64 - 2 * growth) / growth
 
 
 def test_the_start_is_the_commands_however_late_it_is_asked_for(
