@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -175,3 +176,28 @@ def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
         f"cannot read {path}: Too many levels of symbolic links; "
         "make it a readable file or remove it"
     )
+
+
+def _denied(path: str, *_: object, **__: object) -> int:
+    raise PermissionError(errno.EACCES, "Permission denied", path)
+
+
+def test_a_file_of_others_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands there and would be heeded, so that to pass over it in silence would be wrong."""
+    path = tmp_path / "config.toml"
+    path.touch()
+    monkeypatch.setattr(os, "open", _denied)
+    with pytest.raises(UsageFault) as caught:
+        load(str(path))
+    assert str(caught.value) == (
+        f"cannot read {path}: Permission denied; make it a readable file or remove it"
+    )
+
+
+def test_where_nothing_can_be_seen_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A HOME of somebody else's, as after setpriv(1), need not have such a file at all."""
+    monkeypatch.setattr(os, "open", _denied)
+    monkeypatch.setattr(os, "stat", _denied)
+    assert load(str(tmp_path / "config.toml")) == {}

@@ -124,6 +124,12 @@ def test_the_wall_can_be_left_out(none: str) -> None:
     assert limits({"limit": "200M", "hard-limit": none}).hard is None
 
 
+@pytest.mark.parametrize("pids", [1, 4_194_304])
+def test_tasks_from_one_to_all_that_linux_can_number(pids: int) -> None:
+    """A program of one task may ask for no more than itself."""
+    assert limits({"limit": "200M", "pids": str(pids)}).pids == pids
+
+
 @pytest.mark.parametrize("zero", ["0", "0M", "0.0G", "0%"])
 def test_no_swap_is_a_swap_limit(zero: str) -> None:
     """The smallest limit is about memory: no swap at all is the default."""
