@@ -15,7 +15,7 @@ from sentinel.cgroup.observer import RETRY_AFTER, Observer, observed
 from sentinel.cgroup.placement import Host, Refusal
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Look, Process, Waiter
-from sentinel.model.errors import KernelFileError
+from sentinel.model.errors import KernelFileError, SentinelError
 from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import Ledger, Survivor
 from sentinel.model.spec import Count, Limits
@@ -75,6 +75,10 @@ class Crew(Unobserved):
     def reaped(self, pid: int) -> None:
         """Keep the number."""
         self.done.append(f"reaped {pid}")
+
+    def spare(self, pid: int) -> None:
+        """Keep the number."""
+        self.done.append(f"spare {pid}")
 
     def survivors(self) -> tuple[Survivor, ...]:
         """One."""
@@ -183,12 +187,13 @@ def test_mapped_memory_over_the_limit_is_told_at_the_first_reading(
 @pytest.mark.parametrize(
     "held", [{"file": 900 * MIB}, {"slab": 300 * MIB}, {"lazy": 300 * MIB}], ids=str
 )
+@pytest.mark.parametrize("mapped", [10 * MIB, LIMITS.soft], ids=["far", "at the limit"])
 def test_what_reclaim_could_free_is_never_told(
-    held: dict[str, int], make: Callable[..., Box]
+    held: dict[str, int], mapped: int, make: Callable[..., Box]
 ) -> None:
     """Not for a minute: nobody reclaims at our limit, so that it stays."""
     box = make()
-    box.hold(anon=BEFORE + 10 * MIB, **held)
+    box.hold(anon=BEFORE + mapped, **held)
     now = 1.0
     while now < 60:
         look = box.observer.look(now)
@@ -338,6 +343,11 @@ def test_near_the_limit_the_looks_are_close_until_it_is_told(make: Callable[...,
         assert look.again is not None
         now = look.again
     assert now * rate - LIMITS.soft <= 0.005 * rate
+    now = 1024 * MIB / rate - 0.002
+    box.hold(anon=BEFORE + int(now * rate))
+    again = box.observer.look(now).again
+    assert again is not None
+    assert again <= 1024 * MIB / rate
 
 
 @pytest.mark.parametrize(("worked", "again"), [(0.0, FASTEST), (0.004, 0.004 * LAST_SHARE)])
@@ -402,9 +412,19 @@ def test_what_the_crew_tells_is_passed_on(make: Callable[..., Box]) -> None:
     assert box.observer.kill() == 3
     box.observer.reaped(9)
     box.observer.enter()
-    assert box.crew.done == ["ask 15 True", "kill", "reaped 9", "enter"]
+    box.observer.spare(11)
+    assert box.crew.done == ["ask 15 True", "kill", "reaped 9", "enter", "spare 11"]
     assert box.observer.is_empty()
     box.observer.set_wire(armed=True, now=1.0)
+
+
+def test_memory_cannot_be_reclaimed_where_nothing_can_be_written(make: Callable[..., Box]) -> None:
+    """Who asks for it is told, with whom to ask what that needs."""
+    with pytest.raises(SentinelError) as caught:
+        make().observer.reclaim(MIB)
+    assert str(caught.value) == (
+        "the cgroup-ro backend cannot reclaim memory; sentinel doctor tells what it needs"
+    )
 
 
 def test_what_the_crew_watches_wakes_the_observer(make: Callable[..., Box]) -> None:
@@ -477,3 +497,11 @@ def test_what_others_may_be_in_is_observed_by_name_only(tmp_path: Path, fake: Tr
     found = observed(host, alone=False)
     assert isinstance(found, Cgroup)
     found.close()
+
+
+def test_without_cgroup_v2_nothing_is_observed(tmp_path: Path) -> None:
+    """The step says why it found no cgroup, as the ladder's first does."""
+    refused = observed(Host(str(tmp_path), str(tmp_path)), alone=True)
+    assert isinstance(refused, Refusal)
+    assert (refused.step, refused.applies) == ("read-only cgroup", False)
+    assert refused.reason == "no cgroup v2 hierarchy is mounted"
