@@ -123,6 +123,10 @@ def _status(words: Sequence[str]) -> int:
 
 def _internal(error: Exception) -> str:
     """A fault of Sentinel's own in one line, with the place for whoever mends it."""
+    import errno
+
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"cannot open what Sentinel needs: {error.strerror}; raise ulimit -n"
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

@@ -130,11 +130,20 @@ def _start_error(complaint: str, argv0: bytes) -> StartError:
         return StartError(
             f"{name!r} is a directory", "name a program", exit_status=EXIT_NOT_EXECUTABLE
         )
-    remedy = (
-        f"chmod +x {name!r}" if number == errno.EACCES else "run it without sentinel to compare"
-    )
+    remedy = "run it without sentinel to compare"
+    if number == errno.EACCES:
+        remedy = f"chmod +x {name!r}"
+        if b"/" in argv0 and _has_mode_x(argv0):
+            remedy = "see that its interpreter is executable, and its mount not noexec"
     return StartError(
         f"{name!r} cannot be executed: {os.strerror(number)}",
         remedy,
         exit_status=EXIT_NOT_EXECUTABLE,
     )
+
+
+def _has_mode_x(path: bytes) -> bool:
+    try:
+        return bool(os.stat(path).st_mode & 0o111)
+    except OSError:
+        return False

@@ -64,8 +64,11 @@ class Narrator:
     def _why(self, spec: RunSpec, reading: Reading | None) -> str:
         """The cause of a stop of ours, in words; empty when the command ended by itself."""
         if self._cause == Happening.PATIENCE_ELAPSED.value and reading is not None:
-            over = over_limit(reading, spec.limits, "is")
-            return f"{over}{largest_share(reading.composition)}"
+            share, patience = largest_share(reading.composition), spec.stop.patience
+            if patience:  # the reading is as old as that
+                stayed = f"and stayed over it for {format_duration(patience)}"
+                return f"{over_limit(reading, spec.limits, 'was')}{share} {stayed}"
+            return f"{over_limit(reading, spec.limits, 'is')}{share}"
         if self._cause == Happening.TIMEOUT_ELAPSED.value and spec.stop.timeout is not None:
             return f"still running after {format_duration(spec.stop.timeout)}"
         if self._cause == Happening.STOP_REQUESTED.value:

@@ -48,6 +48,15 @@ def test_an_error_knows_its_status(
     assert capfd.readouterr() == ("", line)
 
 
+def test_no_descriptors_are_no_fault_of_ours(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever needs one first, an import for one: the line says which limit to raise."""
+    assert failing(monkeypatch, OSError(24, "Too many open files", "signalfd")) == 125
+    line = "sentinel: cannot open what Sentinel needs: Too many open files; raise ulimit -n\n"
+    assert capfd.readouterr() == ("", line)
+
+
 def test_a_fault_of_our_own_is_one_line_with_its_place(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,7 @@ def sandbox(tmp_path: Path) -> Path:
     (tmp_path / "loop").symlink_to("loop")
     for name, text in {
         "orphan": "#!/no/such/interpreter\n",
+        "closed": f"#!{tmp_path}/plain\n",
         "bare": 'echo "bare $0 $1"\n',
         "good": "#!/bin/sh\necho good\n",
     }.items():
@@ -54,6 +55,12 @@ def refused(argv0: bytes, **how: Any) -> tuple[int, str, str]:
         ),
         ("directory", 126, "{} is a directory", "name a program"),
         ("plain", 126, "{} cannot be executed: Permission denied", "chmod +x {}"),
+        (
+            "closed",
+            126,
+            "{} cannot be executed: Permission denied",
+            "see that its interpreter is executable, and its mount not noexec",
+        ),
         (
             "dangling",
             127,

@@ -44,6 +44,16 @@ def test_the_signal_and_the_grace_are_those_of_the_run() -> None:
     ]
 
 
+def test_a_reading_is_not_said_to_be_newer_than_it_is() -> None:
+    """With `--for` it is that of the crossing, and may have grown since."""
+    spec = SPEC._replace(stop=StopPlan(patience=2.5))
+    (line,) = told(Moment(1, "patience elapsed"), ASKED, spec=spec)
+    assert line == (
+        "leaker: working set 201.5M was over the 200M limit (anon 98%) and stayed over it for 2.5s:"
+        " sent SIGTERM, 3s to finish"
+    )
+
+
 def test_a_failure_on_the_way_does_not_hide_the_cause() -> None:
     """A wire that cannot be lifted is a warning of its own, between cause and signal."""
     degraded = Moment(1.5, "degraded", "lift the wire: cannot write 'max' to /x: busy")
