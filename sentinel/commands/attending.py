@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 
 from sentinel.guard.attendance import ATTEND_AFTER
 from sentinel.guard.attendant import Attendant
-from sentinel.model.outcome import Outcome
 from sentinel.model.spec import Observation, RunSpec
 from sentinel.model.status import Actions, RunStatus
 
@@ -35,15 +33,6 @@ def attendants(
     from sentinel.guard.later import Later
 
     return [_metrics(spec.observation, hear, spare), Later(control, ATTEND_AFTER)]
-
-
-def count_unstarted(spec: RunSpec, outcome: Outcome, hear: Callable[[str], None]) -> None:
-    """Count a run that nobody came to attend, if its runs are to be counted."""
-    if spec.observation.metrics is not None:
-        from sentinel.metrics.attendant import count_unstarted as count
-
-        command = os.fsdecode(os.path.basename(spec.command.argv[0]))
-        count(outcome, command, lambda text: hear(f"{outcome.name}: {text}"))
 
 
 def _metrics(

@@ -112,12 +112,11 @@ def execute(given: Given) -> int:
 
         return execute_dashboarded(given)
     target = _target(words["json"].text) if "json" in words else None
-    outcome = _run(resolved, quiet=quiet, verbose="verbose" in given.flags)
+    attended: list[Attendant] = []
+    outcome = _run(resolved, attended, quiet=quiet, verbose="verbose" in given.flags)
     _tell(outcome, resolved.spec, quiet=quiet)
-    if outcome.verdict is Verdict.FAILED_TO_START:
-        from sentinel.commands.attending import count_unstarted
-
-        count_unstarted(resolved.spec, outcome, lambda text: None if quiet else say(text))
+    if resolved.spec.observation.metrics is not None:
+        _count(outcome, resolved.spec, attended, quiet=quiet)
     if target is not None:
         _deliver(target, outcome)
     return outcome.exit_status if outcome.interrupted_by is None else -outcome.interrupted_by
@@ -148,8 +147,8 @@ def _own_environment() -> tuple[bytes, ...]:
     return tuple(data.removesuffix(b"\0").split(b"\0")) if data else ()
 
 
-def _run(resolved: Resolved, *, quiet: bool, verbose: bool) -> Outcome:
-    """Place, start and guard the command; a run that cannot be placed has an outcome too."""
+def _run(resolved: Resolved, attended: list[Attendant], *, quiet: bool, verbose: bool) -> Outcome:
+    """Place, start and guard the command; those who come to attend it are put into `attended`."""
     spec, notices = resolved
     spec = spec._replace(name=free_name(spec.name))
     narrator = Narrator(verbose=verbose)
@@ -178,15 +177,21 @@ def _run(resolved: Resolved, *, quiet: bool, verbose: bool) -> Outcome:
             if not quiet:
                 say(f"{spec.name}: {text}")
 
-        return attendants(spec, tell, getattr(enclosure, "spare", None))
+        attended.extend(attendants(spec, tell, getattr(enclosure, "spare", None)))
+        return attended
 
     launches = [Launch(spec, enclosure, sweeps)]
-    # Whose numbers are collected is counted however short its life was.
-    after = ATTEND_AFTER if spec.observation.metrics is None else 0.0
+    attend = Attend(make, _attend_after(spec, enclosure.backend))
     try:
-        return supervise(launches, hear, opening=announce, attend=Attend(make, after))[0]
+        return supervise(launches, hear, opening=announce, attend=attend)[0]
     finally:
         release_unused()
+
+
+def _attend_after(spec: RunSpec, backend: str) -> float:
+    """When attendants come, seconds. What a cgroup has counted goes with it: see `_count`."""
+    counts = spec.observation.metrics is not None and backend != "rss"
+    return 0.0 if counts else ATTEND_AFTER
 
 
 def _unplaced(spec: RunSpec, error: SentinelError) -> Outcome:
@@ -209,6 +214,18 @@ def _tell(outcome: Outcome, spec: RunSpec, *, quiet: bool) -> None:
         return
     for text in outcome_lines(outcome, spec.stop):
         say(text, LAST_WORD_MS)
+
+
+def _count(outcome: Outcome, spec: RunSpec, attended: Sequence[Attendant], *, quiet: bool) -> None:
+    """Leave the last word of a run that nobody attended: it was too short, or never began."""
+    if attended and outcome.verdict is not Verdict.FAILED_TO_START:
+        return
+    from sentinel.metrics.lastword import count_unattended
+
+    command = os.fsdecode(os.path.basename(spec.command.argv[0]))
+    lost = count_unattended(outcome, command)
+    if lost and not quiet:
+        say(f"{outcome.name}: {lost}")
 
 
 def _deliver(target: Target, outcome: Outcome) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from sentinel.linux.clock import wall
 from sentinel.linux.loop import Loop
 from sentinel.linux.runtime import Place
-from sentinel.metrics.lastword import LastWord, Plain, hand_over
+from sentinel.metrics.lastword import LastWord, Plain, bequeath
 from sentinel.metrics.wish import Wish
 from sentinel.model.errors import SentinelError
 from sentinel.model.events import Happening
@@ -174,7 +174,9 @@ class MetricsAttendant:
             reactions=actions.reactions,
             terminations=actions.terminations,
         )
-        _leave(word, self._say, self._places)
+        lost = bequeath(word, self._places)
+        if lost:
+            self._say(lost)
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -187,38 +189,6 @@ class MetricsAttendant:
         """Part from the exporter, which may then leave."""
         self._due = None
         self._disconnect()
-
-
-def count_unstarted(
-    outcome: Outcome, command: str, say: Callable[[str], None], places: Sequence[Place] = ()
-) -> None:
-    """Leave the last word of a run that never began, so that nobody attended it."""
-    now = wall()
-    word = LastWord(
-        name=outcome.name,
-        pid=os.getpid(),
-        started=now,
-        ended=now,
-        backend=outcome.backend,
-        command=command,
-        verdict=outcome.verdict.value,
-        anon_peak=None,
-        values={},
-        counts={},
-        reactions=(),
-        terminations=(),
-    )
-    _leave(word, say, places)
-
-
-def _leave(word: LastWord, say: Callable[[str], None], places: Sequence[Place]) -> None:
-    try:
-        if hand_over(word, places):
-            from sentinel.metrics.past import PastRuns
-
-            PastRuns(places).read()
-    except (SentinelError, OSError) as error:
-        say(f"the run's last metrics are lost: {error}")
 
 
 def _final_values(status: RunStatus) -> Plain:

@@ -5,14 +5,15 @@ for and no process: one line appended to a file. A line is a tuple of plain valu
 writes it, read back by `ast.literal_eval`, which runs nothing.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sentinel.linux.clock import wall
 from sentinel.linux.locks import try_lock
 from sentinel.linux.runtime import Place, RuntimeDirectory, open_runtime_directory
+from sentinel.model.errors import SentinelError
+from sentinel.model.outcome import Outcome
 
 SPOOL = "metrics-ended"
 """The file that most words go to; others have this with a suffix."""
@@ -48,6 +49,39 @@ class LastWord(NamedTuple):
 def format_word(word: LastWord) -> bytes:
     """One line. `repr` escapes line ends and what is no UTF-8."""
     return repr(tuple(word)).encode() + b"\n"
+
+
+def count_unattended(outcome: Outcome, command: str, places: Sequence[Place] = ()) -> str:
+    """Leave the word of a run that has no leaf and that nobody attended, as `bequeath` does."""
+    now = wall()
+    peak = outcome.ledger.peak_current
+    word = LastWord(
+        name=outcome.name,
+        pid=os.getpid(),  # its guard's: as good as its own, by which it is told from others
+        started=now,
+        ended=now,
+        backend=outcome.backend,
+        command=command,
+        verdict=outcome.verdict.value,
+        anon_peak=None,
+        values={} if peak is None else {"sentinel_memory_peak_bytes": {(): peak}},
+        counts={},
+        reactions=(),
+        terminations=(),
+    )
+    return bequeath(word, places)
+
+
+def bequeath(word: LastWord, places: Sequence[Place] = ()) -> str:
+    """Leave `word`, and fold when it is time; what became of it when it is lost, else nothing."""
+    try:
+        if hand_over(word, places):
+            from sentinel.metrics.past import PastRuns
+
+            PastRuns(places).read()
+    except (SentinelError, OSError) as error:
+        return f"the run's last metrics are lost: {error}"
+    return ""
 
 
 def hand_over(word: LastWord, places: Sequence[Place] = ()) -> bool:
