@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 
 import click
@@ -24,6 +23,8 @@ from sentinel.control import client
 from sentinel.control.registry import Entry
 from sentinel.model.errors import EXIT_SENTINEL
 from sentinel.report.lines import printable
+
+STDOUT = 1
 
 _HELP = """\
 Tell what happens in a run, as lines of JSON.
@@ -65,11 +66,11 @@ def _follow(*, name: str | None, as_json: bool) -> int:
 def _told(entry: Entry) -> Iterator[str]:
     """The lines that the run tells."""
     with reached(entry) as path:
-        yield from client.stream(path, "events")
+        yield from client.stream(path, "events", passed_to=STDOUT)
 
 
 def _hush() -> None:
     """Let what is still buffered for the reader who left go nowhere."""
     null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-    os.dup2(null, sys.stdout.fileno())
+    os.dup2(null, STDOUT)
     os.close(null)

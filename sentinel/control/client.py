@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 from collections.abc import Iterator
 
@@ -47,11 +48,14 @@ def ask(socket_path: str, line: str, timeout: float = TIMEOUT) -> str:
     return b"".join(parts).decode(errors="backslashreplace")
 
 
-def stream(socket_path: str, line: str, timeout: float = TIMEOUT) -> Iterator[str]:
+def stream(
+    socket_path: str, line: str, timeout: float = TIMEOUT, passed_to: int | None = None
+) -> Iterator[str]:
     """Send `line` and yield the lines of the answer as they come, without their newlines.
 
     `timeout` is for the connection and the first line; then it waits for as long as the run
-    lives. Raises ControlError.
+    lives, or as somebody reads the descriptor `passed_to`: BrokenPipeError tells that nobody
+    does any more. Raises ControlError.
     """
     with _asked(socket_path, line, timeout) as sock:
         deadline: float | None = monotonic() + timeout
@@ -61,6 +65,8 @@ def stream(socket_path: str, line: str, timeout: float = TIMEOUT) -> Iterator[st
             for one in lines:
                 deadline = None
                 yield one.decode(errors="backslashreplace")
+            if deadline is None and passed_to is not None:
+                _wait(sock, passed_to)
             if len(rest) > LONGEST_EVENT:
                 raise ControlError(f"a line of {socket_path} has no end", "it is no run of ours")
 
@@ -104,6 +110,15 @@ def _receive(sock: socket.socket, path: str, deadline: float | None, timeout: fl
         return b""
     except OSError as error:
         raise ControlError(f"cannot read from {path}: {error.strerror}") from error
+
+
+def _wait(sock: socket.socket, passed_to: int) -> None:
+    """Sleep until something comes. Raises BrokenPipeError when it could be passed to nobody."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    poll.register(passed_to, 0)  # what is always reported: an end without readers (poll(2))
+    if any(fd == passed_to for fd, _ in poll.poll()):
+        raise BrokenPipeError
 
 
 def _late(path: str, timeout: float) -> ControlError:
