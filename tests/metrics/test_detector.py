@@ -135,6 +135,26 @@ def test_a_leaker_of_twenty_seconds_gets_a_verdict(every: float) -> None:
     assert trend.eta(150 * MIB, 200 * MIB) == pytest.approx(5.0, rel=0.02)
 
 
+@pytest.mark.parametrize("began", [0.0, 1e6], ids=["at boot", "days later"])
+@pytest.mark.parametrize(
+    ("held", "step", "verdict"),
+    [
+        (0, MIB // 11, Leak.STEADY),
+        (0, MIB // 11 + 1, Leak.LEAK),
+        (200 * MIB, 4 * MIB // 11, Leak.STEADY),
+        (200 * MIB, 5 * MIB // 11, Leak.LEAK),
+    ],
+)
+def test_a_rise_counts_from_a_mib_and_two_percent_on(
+    held: int, step: int, verdict: Leak, began: float
+) -> None:
+    """However steady it is; and what the clock showed at its beginning decides nothing."""
+    heights = [held + step * number for number in range(12)]
+    points = [Point(began + 300 * number, high, high) for number, high in enumerate(heights)]
+    trend = judged(points)
+    assert (trend.verdict, trend.rising) == (verdict, verdict is Leak.LEAK)
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_nothing_is_said_of_three_samples(count: int) -> None:
     """Fewer than four windows are no trend: unknown, not zero."""

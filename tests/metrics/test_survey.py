@@ -71,8 +71,10 @@ def test_a_live_run_is_told_by_kernel_guard_and_registry(tmp_path: Path) -> None
 
 def test_a_silent_guard_costs_the_guards_rows(tmp_path: Path) -> None:
     """The kernel and the registry still tell; the limits are those it registered with."""
-    values = rows(Surveyor(no_past).look([subject(make_cgroup(tmp_path / "leaf"))], {}, at(5)))
+    run = subject(make_cgroup(tmp_path / "leaf"), hard=150 * MIB)
+    values = rows(Surveyor(no_past).look([run], {}, at(5)))
     assert values["sentinel_memory_soft_limit_bytes"] == {(): 100 * MIB}
+    assert values["sentinel_memory_hard_limit_bytes"] == {(): 150 * MIB}
     assert "sentinel_memory_current_bytes" in values
     assert not {"sentinel_run_state", "sentinel_actions_total"} & set(values)
 
