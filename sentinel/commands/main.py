@@ -6,12 +6,13 @@ too: only what Python itself had loaded by then is imported here before `own_mod
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import NoReturn
 
 VERBS = {
@@ -136,7 +137,6 @@ def _internal(error: Exception) -> str:
 
 def _dispatch(words: Sequence[str]) -> int:
     """`sentinel VERB ...`, or `sentinel CMD ...` for `sentinel exec CMD ...`."""
-    from sentinel.commands.words import read_words
     from sentinel.model.errors import UsageFault
 
     if not words:
@@ -155,11 +155,30 @@ def _dispatch(words: Sequence[str]) -> int:
     else:
         verb, rest = "exec", words
     if verb == "exec":
-        given = read_words(rest)
-        if given is not None:
-            from sentinel.commands.exec import execute
-
-            return execute(given)
+        guard = _guarding(rest)
+        if guard is not None:
+            return guard()
     from sentinel.commands.group import run
 
     return run([verb, *rest], VERBS)
+
+
+def _guarding(words: Sequence[str]) -> Callable[[], int] | None:
+    """What guards the command of a line for `exec`; None when click has something to explain.
+
+    Modules that are being loaded leave no garbage, and looking for it was 5 % of a launch. They
+    stay to the end, so they are not looked through later either (gc.freeze).
+    """
+    gc.disable()
+    try:
+        from sentinel.commands.words import read_words
+
+        given = read_words(words)
+        if given is None:
+            return None
+        from sentinel.commands.exec import execute
+
+        return lambda: execute(given)
+    finally:
+        gc.freeze()
+        gc.enable()

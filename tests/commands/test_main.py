@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 import pytest
 
 from sentinel.commands import main
+from sentinel.commands.words import Given
 from sentinel.model.errors import SentinelError, StartError
 from tests.lab import ROOT
 
@@ -46,6 +48,25 @@ def test_an_error_knows_its_status(
     """Errors of ours are said once; an interrupt and a reader that left need no words."""
     assert failing(monkeypatch, error) == status
     assert capfd.readouterr() == ("", line)
+
+
+def test_garbage_is_looked_for_while_a_command_is_guarded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not while modules load, and not in what was loaded."""
+    seen: list[tuple[bool, bool]] = []
+
+    def execute(given: Given) -> int:
+        assert given.argv == (b"true",)
+        seen.append((gc.isenabled(), gc.get_freeze_count() > 0))
+        return 7
+
+    monkeypatch.setattr("sentinel.commands.exec.execute", execute)
+    try:
+        assert main._dispatch(["--", "true"]) == 7  # noqa: SLF001 - what main() does
+    finally:
+        gc.unfreeze()
+    assert seen == [(True, True)]
 
 
 def test_no_descriptors_are_no_fault_of_ours(
