@@ -23,8 +23,10 @@ from sentinel.model.errors import SentinelError
 from sentinel.model.units import format_duration, format_size
 from sentinel.report.lines import printable
 
-PATIENCE = 0.2
-"""Seconds that a run has for its answer. All are asked at the same time."""
+PATIENCE = 1.0
+"""Seconds that a run has for its answer. All are asked at the same time, and a live guard needs
+milliseconds; on a machine that thrashes, where people look, tenths of a second.
+"""
 
 MOST_AT_A_TIME = 64
 """Threads that ask."""
@@ -38,7 +40,7 @@ SILENT = "?"
 _HELP = """\
 List the live runs, the oldest first.
 
-A run that does not answer within 200 ms, or has no socket, is shown as it registered, with ?
+A run that does not answer within a second, or has no socket, is shown as it registered, with ?
 for the rest. Another user's run is called UID/NAME, here and by the other verbs.
 """
 
