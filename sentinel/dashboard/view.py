@@ -74,12 +74,13 @@ class Picture:
     def _parts(self) -> list[RenderableType]:
         board, size, glyphs = self._board, self._size, self._glyphs
         rows = plan(board, size)
-        parts: list[RenderableType] = [_title(board, glyphs)]
+        shown = runs.window(len(board.runs), board.selected, max(0, rows.table - 1))
+        parts: list[RenderableType] = [_title(board, shown, glyphs)]
         if board.help:
             keys = HELP if board.pane is None else HELP_OF_ONE
             return [*parts, Text(), *(Text(f" {line}") for line in keys)]
         if board.pane is None:
-            parts += self._runs(rows.table)
+            parts += self._runs(shown)
         run = board.run
         if run is not None and rows.gauges:
             lines = detail.gauge_lines(run, size.columns, glyphs)
@@ -98,15 +99,14 @@ class Picture:
             parts += self._output[-rows.pane :] if rows.pane else []
         return parts
 
-    def _runs(self, rows: int) -> list[RenderableType]:
+    def _runs(self, shown: range) -> list[RenderableType]:
         board = self._board
         if not board.runs:
             return [Text(), Text(" no run is live: start one with sentinel exec CMD", "dim")]
-        if rows < 2:
+        if not shown:
             return []
         width = min(self._size.columns, WIDEST_TABLE)
         columns = runs.fitting(width, everyone=board.everyone)
-        shown = runs.window(len(board.runs), board.selected, rows - 1)
         table = runs.table(board.runs, shown, board.selected, columns, self._glyphs)
         table.width = width
         return [table]
@@ -123,7 +123,7 @@ def _cut(part: RenderableType, columns: int, glyphs: Glyphs) -> RenderableType:
     return part
 
 
-def _title(board: Board, glyphs: Glyphs) -> Text:
+def _title(board: Board, shown: range, glyphs: Glyphs) -> Text:
     title = Text("sentinel", "bold", no_wrap=True)
     if board.pane is not None:
         run = board.run
@@ -135,6 +135,8 @@ def _title(board: Board, glyphs: Glyphs) -> Text:
     title.append(f" top{glyphs.gap}{live} run{'' if live == 1 else 's'}{whose}", "not bold")
     if board.runs and live != len(board.runs):
         title.append(f"{glyphs.gap}{len(board.runs) - live} just ended", "not bold dim")
+    if len(shown) < len(board.runs) and shown:
+        title.append(f"{glyphs.gap}lines {shown.start + 1} to {shown.stop}", "not bold dim")
     return title
 
 

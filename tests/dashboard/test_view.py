@@ -119,6 +119,8 @@ def test_very_many_runs_scroll() -> None:
         assert cursor.split()[1] == f"run-{selected}"
         assert sum("watching" in line for line in lines) > 10
         assert any(line.startswith("memory") for line in lines)
+        first = min(max(0, selected - 8), 284)
+        assert lines[0].rstrip() == f"sentinel top · 300 runs · lines {first + 1} to {first + 16}"
 
 
 def test_what_is_not_known_is_a_dash() -> None:
