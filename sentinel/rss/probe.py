@@ -10,7 +10,7 @@ from sentinel.linux.procevents import FeedLost, ForkFeed, permitted
 from sentinel.linux.runtime import open_runtime_directory
 from sentinel.model.diagnosis import Check
 from sentinel.model.errors import KernelFileError
-from sentinel.rss.procfs import Proc
+from sentinel.rss.procfs import FOREIGN, OURS, Proc
 
 
 def probe() -> tuple[Check, ...]:
@@ -28,6 +28,8 @@ def probe() -> tuple[Check, ...]:
 
 def _readings(proc: Proc) -> Check:
     own = os.getpid()
+    if proc.is_foreign():
+        return Check("/proc", works=False, detail=FOREIGN, remedy=OURS)
     if proc.statm(own) is not None and proc.stat(own) is not None:
         return Check("/proc", works=True, detail="memory of processes can be read")
     remedy = "mount it: mount -t proc proc /proc"

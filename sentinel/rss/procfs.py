@@ -15,6 +15,9 @@ KIB = 1024
 DEAD = "ZX"
 """States of /proc/PID/stat in which a thread holds no memory and runs nothing."""
 
+FOREIGN = "the /proc here is that of another pid namespace"
+OURS = "mount ours: mount -t proc proc /proc"
+
 _ENOUGH = 1 << 16
 
 
@@ -151,6 +154,13 @@ class Proc:
         """Whether this kernel has the `smaps_rollup` files at all (Linux 4.14; not gVisor)."""
         return os.path.exists(f"{self.root}/{os.getpid()}/smaps_rollup")
 
+    def is_foreign(self) -> bool:
+        """Whether numbers here mean other processes: of another pid namespace (proc(5))."""
+        try:
+            return os.readlink(f"{self.root}/self") != str(os.getpid())
+        except OSError:
+            return False
+
     def newest(self) -> bytes:
         """The last number given to a process or thread here: it changes with every fork."""
         return (self._read(f"{self.root}/loadavg") or b"").rpartition(b" ")[2]
@@ -178,9 +188,11 @@ class Proc:
 
 
 def require(proc: Proc) -> None:
-    """Refuse to guard blindly, and to let daemons escape."""
+    """Refuse to guard blindly, to watch other processes, and to let daemons escape."""
     if proc.statm(os.getpid()) is None:
         raise SentinelError("/proc/PID/statm cannot be read", "mount it: mount -t proc proc /proc")
+    if proc.is_foreign():
+        raise SentinelError(FOREIGN, OURS)
     try:
         become_subreaper()
     except OSError as error:

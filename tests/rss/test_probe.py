@@ -11,9 +11,11 @@ from sentinel.linux import procevents
 from sentinel.linux.procevents import FeedLost, permitted
 from sentinel.linux.runtime import Place
 from sentinel.model.diagnosis import Check
+from sentinel.model.errors import SentinelError
 from sentinel.rss import probe as rss_probe
 from sentinel.rss.probe import probe
-from sentinel.rss.procfs import Proc
+from sentinel.rss.procfs import Proc, require
+from tests.rss.mockup import MockProc
 
 
 def checks() -> dict[str, Check]:
@@ -50,6 +52,25 @@ def test_every_refusal_has_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         assert check.detail
         assert check.remedy
     assert checks()["/proc"].detail == f"/proc/{os.getpid()}/statm cannot be read"
+
+
+@pytest.mark.usefixtures("subreaper")
+def test_numbers_of_another_namespace_are_nobodys(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`unshare --pid` without its /proc: 12 there is not our 12, and nobody is watched by it."""
+    mockup = MockProc(tmp_path)
+    mockup.own()
+    require(mockup.proc)
+    (tmp_path / "self").symlink_to(f"{os.getpid()}0")
+    with pytest.raises(SentinelError) as caught:
+        require(mockup.proc)
+    assert str(caught.value) == (
+        "the /proc here is that of another pid namespace; mount ours: mount -t proc proc /proc"
+    )
+    monkeypatch.setattr(rss_probe, "Proc", lambda: mockup.proc)
+    check = checks()["/proc"]
+    assert (check.works, f"{check.detail}; {check.remedy}") == (False, str(caught.value))
 
 
 @pytest.mark.usefixtures("subreaper")
