@@ -48,9 +48,9 @@ def _limits(run: Watched, status: RunStatus, width: int, glyphs: Glyphs) -> Text
 
 
 def _history(run: Watched, status: RunStatus, width: int, glyphs: Glyphs) -> Text:
-    values = [sample.used for sample in run.history]
-    figures = f" peak {gauges.size(_peak(status, values))}"
+    figures = f" peak {gauges.size(_peak(status, run.used))}"
     room = width - LABEL - len(figures)
+    values = [sample.used for sample in run.history]
     line = _labelled("history")
     drawn = gauges.sparkline(values, room, status.limits.soft, glyphs)
     line.append(" " * (room - len(drawn)))
@@ -59,13 +59,13 @@ def _history(run: Watched, status: RunStatus, width: int, glyphs: Glyphs) -> Tex
     return line
 
 
-def _peak(status: RunStatus, seen: Sequence[int]) -> int | None:
-    """The most that counted: as the run tells it, or as was `seen` here between its surveys."""
+def _peak(status: RunStatus, used: int | None) -> int | None:
+    """The most that counted as the run tells it, or what is `used` now, between two surveys."""
     tally = status.tally
     told = tally.peak_working_set
     if told is None or status.limits.counted is Count.TOTAL:
         told = tally.peak_current
-    return max([*seen, *([] if told is None else [told])], default=None)
+    return max((size for size in (told, used) if size is not None), default=None)
 
 
 def _parts(status: RunStatus, width: int, glyphs: Glyphs) -> Text:
