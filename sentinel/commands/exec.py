@@ -181,17 +181,16 @@ def _run(resolved: Resolved, attended: list[Attendant], *, quiet: bool, verbose:
         return attended
 
     launches = [Launch(spec, enclosure, sweeps)]
-    attend = Attend(make, _attend_after(spec, enclosure.backend))
+    attend = Attend(make, _attend_after(spec, enclosure.where))
     try:
         return supervise(launches, hear, opening=announce, attend=attend)[0]
     finally:
         release_unused()
 
 
-def _attend_after(spec: RunSpec, backend: str) -> float:
-    """When attendants come, seconds. What a cgroup has counted goes with it: see `_count`."""
-    counts = spec.observation.metrics is not None and backend != "rss"
-    return 0.0 if counts else ATTEND_AFTER
+def _attend_after(spec: RunSpec, leaf: str) -> float:
+    """When attendants come, seconds: what a leaf has counted goes with it, but see `_count`."""
+    return 0.0 if leaf and spec.observation.metrics is not None else ATTEND_AFTER
 
 
 def _unplaced(spec: RunSpec, error: SentinelError) -> Outcome:

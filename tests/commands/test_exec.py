@@ -14,7 +14,9 @@ import pytest
 
 from sentinel.commands import exec as verb
 from sentinel.commands.words import Given
-from sentinel.guard.supervisor import Launch
+from sentinel.guard.attendance import ATTEND_AFTER
+from sentinel.guard.supervisor import Attend, Launch
+from sentinel.metrics import lastword
 from sentinel.model.errors import SentinelError, UsageFault
 from sentinel.model.outcome import Moment, Outcome, Signalled, Verdict
 from sentinel.model.snapshot import Reading
@@ -43,6 +45,8 @@ class Stage:
         self.launched: list[RunSpec] = []
         self.notices: tuple[str, ...] = ()
         self.refusal: SentinelError | None = None
+        self.leaf = "/sys/fs/cgroup/run"
+        self.after = -1.0
         self.outcome = outcome(
             Verdict.SOFT_LIMIT,
             trigger=TRIGGER,
@@ -57,6 +61,7 @@ class Stage:
         if self.refusal:
             raise self.refusal
         self.backend = "cgroup"
+        self.where = self.leaf
         return self, (), self.notices
 
     def supervise(
@@ -65,9 +70,10 @@ class Stage:
         listener: Listener,
         *,
         opening: Callable[[], None],
-        **_: Any,
+        attend: Attend,
     ) -> list[Outcome]:
-        """Cross the limit and end."""
+        """Cross the limit and end, with nobody to attend it."""
+        self.after = attend.after
         opening()
         (launch,) = launches
         self.launched.append(launch.spec)
@@ -156,6 +162,31 @@ def test_a_run_that_cannot_be_placed_is_an_outcome(
     assert (found["exit_status"], found["backend"]) == (125, None)
     assert found["limits"]["soft"] == 200 * MIB
     assert stage.launched == []
+
+
+@pytest.mark.parametrize(
+    ("leaf", "metrics", "after"),
+    [
+        ("/sys/fs/cgroup/run", "8000", 0.0),
+        ("/sys/fs/cgroup/run", "", ATTEND_AFTER),
+        ("", "8000", ATTEND_AFTER),
+    ],
+)
+def test_only_what_a_leaf_counts_is_attended_from_the_start(
+    leaf: str, metrics: str, after: float, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The counters go with the leaf; anybody else's run may be over before who attends it comes."""
+    words: list[str] = []
+
+    def count(_: Outcome, command: str) -> str:
+        words.append(command)
+        return ""
+
+    monkeypatch.setattr(lastword, "count_unattended", count)
+    stage.leaf = leaf
+    verb.execute(given(metrics=metrics) if metrics else given())
+    assert stage.after == after
+    assert words == (["leaker"] if metrics else [])
 
 
 def test_the_document_is_of_the_outcome(stage: Stage, tmp_path: Path) -> None:

@@ -181,13 +181,16 @@ CAUSES = [
         {f'{ENDED}"soft-limit"}}': "0x9 1x9 2x9 3x13", f'{ENDED}"hard-limit"}}': "0x40"},
     ),
     ("SentinelFailedToStart", 5, {f'{ENDED}"failed-to-start"}}': "0 0 0 1 1 1"}),
-    (
-        "SentinelFallbackBackend",
-        6,
-        {
-            f'sentinel_run_info{{{RUN},backend="rss",command="web",version="1"}}': "1x6",
-            f"sentinel_memory_current_bytes{{{RUN}}}": "5x6",
-        },
+    *(
+        (
+            "SentinelFallbackBackend",
+            6,
+            {
+                f'sentinel_run_info{{{RUN},backend="{backend}",command="web",version="1"}}': "1x6",
+                f"sentinel_memory_current_bytes{{{RUN}}}": "5x6",
+            },
+        )
+        for backend in ("rss", "cgroup-ro")
     ),
     (
         "SentinelSamplerStale",
