@@ -20,6 +20,9 @@ SYSTEM_FILE = "/etc/sentinel/config.toml"
 LARGEST_FILE = 1 << 20
 """Bytes. A configuration of more is something else."""
 
+MOST_BITS = 128
+"""Of a number: twice as many as the kernel counts in."""
+
 
 def locations(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Paths of the files that may exist, the weakest first."""
@@ -92,6 +95,9 @@ def _word(path: str, key: str, value: object) -> Word:
     option = IN_FILES.get(key)
     if option is None:
         raise UsageFault(f"{path}: unknown key {key!r}", _nearest(key))
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        # Python refuses to write out what a file may say in hexadecimal.
+        raise UsageFault(f"{path}: {key} is a number of {value.bit_length()} bits", "use fewer")
     # A bool is an int to Python, and means something to few settings.
     stray = isinstance(value, bool) and bool not in option.types
     if stray or not isinstance(value, option.types):

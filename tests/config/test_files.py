@@ -106,6 +106,8 @@ def test_a_file_that_is_not_there_says_nothing(tmp_path: Path, path: str) -> Non
             b"grace = ['3s']",
             "{path}: grace = an array is of the wrong type; write a string in quotes or a number",
         ),
+        (b"pids = 0x" + b"f" * 5000, "{path}: pids is a number of 20000 bits; use fewer"),
+        (b"backend = 0x" + b"f" * 5000, "{path}: backend is a number of 20000 bits; use fewer"),
         (b"pids = '5'", "{path}: pids = '5' is of the wrong type; write a whole number"),
         (b"cpus = '5'", "{path}: cpus = '5' is of the wrong type; write a number"),
         (
