@@ -3,7 +3,13 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from sentinel.cgroup.allowance import Allowance, allowance
-from sentinel.cgroup.ladder import find_place, sweep_beside
+from sentinel.cgroup.ladder import (
+    READ_ONLY,
+    UNREADABLE,
+    find_place,
+    observed,
+    sweep_beside,
+)
 from sentinel.cgroup.leaf import make_leaf
 from sentinel.cgroup.placement import Refusal, remedy_for
 from sentinel.cgroup.tree import Cgroup
@@ -46,15 +52,12 @@ def enclose(spec: RunSpec) -> Enclosed:
             reason, remedy = _explain(refusals)
             raise SentinelError(f"no cgroup for --backend cgroup: {reason}", remedy)
     if spec.backend != "rss":
-        from sentinel.cgroup.container import UNREADABLE
-        from sentinel.cgroup.observer import STEP, observed
-
         container = observed(alone=spec.backend == "auto")
         if isinstance(container, Cgroup):
             try:
                 return _observing(container, spec, refusals)
             except KernelFileError as error:
-                container = Refusal(STEP, error.message, error.remedy or UNREADABLE)
+                container = Refusal(READ_ONLY, error.message, error.remedy or UNREADABLE)
         if spec.backend == "cgroup-ro":
             raise SentinelError(
                 f"no cgroup for --backend cgroup-ro: {container.reason}", container.remedy

@@ -7,13 +7,12 @@ import sys
 
 from sentinel.cgroup import files
 from sentinel.cgroup.gauge import Gauge
+from sentinel.cgroup.ladder import UNREADABLE
 from sentinel.cgroup.tree import Cgroup
 from sentinel.linux.ownmemory import OwnMemory
 from sentinel.model.errors import KernelFileError
 from sentinel.model.snapshot import Composition, Reading
 from sentinel.model.spec import Count, Limits
-
-UNREADABLE = "let the container read its /sys/fs/cgroup"
 
 
 class Share:

@@ -5,10 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from sentinel.cgroup.placement import Host, Refusal, Step, own_subtree
+from sentinel.cgroup import files
+from sentinel.cgroup.placement import (
+    Host,
+    Refusal,
+    Step,
+    is_namespace_root,
+    own_cgroup,
+    own_subtree,
+)
 from sentinel.cgroup.sweep import LeafSweep
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Sweep
+from sentinel.model.errors import KernelFileError
+
+READ_ONLY = "read-only cgroup"
+UNREADABLE = "let the container read its /sys/fs/cgroup"
 
 
 def _steps() -> Iterator[Step]:
@@ -38,6 +50,27 @@ def find_place(
             return place, tuple(refusals)
         refusals.append(place)
     return None, tuple(refusals)
+
+
+def observed(host: Host | None = None, *, alone: bool) -> Cgroup | Refusal:
+    """Ladder step 4, for an observer: the cgroup that this process is in, to be read.
+
+    `alone`: only the root of a cgroup namespace will do, a container's: what else is in another
+    cgroup, a login session for one, is no business of the run's.
+    """
+    directory = own_cgroup(host or Host())
+    if isinstance(directory, Refusal):
+        return directory._replace(step=READ_ONLY, applies=False)
+    if not os.access(f"{directory}/{files.MEMORY_CURRENT}", os.R_OK):
+        reason = f"{directory} has no {files.MEMORY_CURRENT} to be read"
+        return Refusal(READ_ONLY, reason, "enable the memory controller above it", applies=False)
+    if alone and not is_namespace_root(directory):
+        reason = f"{directory} is not a container's, others may be in it"
+        return Refusal(READ_ONLY, reason, "sentinel exec --backend cgroup-ro", applies=False)
+    try:
+        return Cgroup.open(directory)
+    except KernelFileError as error:
+        return Refusal(READ_ONLY, error.message, UNREADABLE)
 
 
 def sweep_beside(place: Cgroup) -> Sweep:

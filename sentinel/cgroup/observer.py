@@ -15,9 +15,8 @@ from collections.abc import Callable
 
 from sentinel.cgroup import files
 from sentinel.cgroup.behalf import OnBehalf
-from sentinel.cgroup.container import UNREADABLE, Share, counted
+from sentinel.cgroup.container import Share, counted
 from sentinel.cgroup.ledger import Ancestry
-from sentinel.cgroup.placement import Host, Refusal, is_namespace_root, own_cgroup
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Enclosure, Look, Process, Waiter
 from sentinel.linux.clock import worked
@@ -31,30 +30,8 @@ from sentinel.policy.oom import decided_above
 from sentinel.policy.pace import Pace
 from sentinel.policy.trigger import Trigger
 
-STEP = "read-only cgroup"
 RETRY_AFTER = 1.0
 """Seconds between two looks at memory that cannot be read."""
-
-
-def observed(host: Host | None = None, *, alone: bool) -> Cgroup | Refusal:
-    """The cgroup that this process is in, to be read.
-
-    `alone`: only the root of a cgroup namespace will do, a container's: what else is in another
-    cgroup, a login session for one, is no business of the run's.
-    """
-    directory = own_cgroup(host or Host())
-    if isinstance(directory, Refusal):
-        return directory._replace(step=STEP, applies=False)
-    if not os.access(f"{directory}/{files.MEMORY_CURRENT}", os.R_OK):
-        reason = f"{directory} has no {files.MEMORY_CURRENT} to be read"
-        return Refusal(STEP, reason, "enable the memory controller above it", applies=False)
-    if alone and not is_namespace_root(directory):
-        reason = f"{directory} is not a container's, others may be in it"
-        return Refusal(STEP, reason, "sentinel exec --backend cgroup-ro", applies=False)
-    try:
-        return Cgroup.open(directory)
-    except KernelFileError as error:
-        return Refusal(STEP, error.message, UNREADABLE)
 
 
 class Observer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sentinel.cgroup import files
-from sentinel.cgroup.ladder import find_place
+from sentinel.cgroup.ladder import READ_ONLY, find_place, observed
 from sentinel.cgroup.leaf import make_leaf
 from sentinel.cgroup.placement import Refusal
 from sentinel.model.diagnosis import Check
@@ -50,13 +50,11 @@ def probe() -> tuple[Check, ...]:
 
 def probe_container() -> tuple[Check, ...]:
     """Whether a container's own cgroup can be watched as a whole; empty where we are in none."""
-    from sentinel.cgroup.observer import STEP, observed
-
     container = observed(alone=True)
     if isinstance(container, Refusal):
         return ()
     container.close()
-    return (Check(STEP, works=True, detail=f"{container.path} can be read"),)
+    return (Check(READ_ONLY, works=True, detail=f"{container.path} can be read"),)
 
 
 def _passed_over(refusal: Refusal, *, needed: bool) -> Check:

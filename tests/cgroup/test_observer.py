@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from sentinel.cgroup import container, observer
-from sentinel.cgroup.observer import RETRY_AFTER, Observer, observed
+from sentinel.cgroup.ladder import observed
+from sentinel.cgroup.observer import RETRY_AFTER, Observer
 from sentinel.cgroup.placement import Host, Refusal
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Look, Process, Waiter

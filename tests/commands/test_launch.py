@@ -24,6 +24,21 @@ types = {
 
 
 @pytest.mark.native
+def test_a_backend_is_loaded_when_it_is_chosen() -> None:
+    """Until then there are the ladder's first step and the words that all have in common."""
+    program = """
+import sys, sentinel.commands.exec
+print(sorted(
+    name for name in sys.modules
+    if name.startswith(("sentinel.rss.", "sentinel.cgroup.", "sentinel.policy."))
+))
+"""
+    ladder = ("allowance", "files", "ladder", "leaf", "placement", "sweep", "tree")
+    common = [f"sentinel.cgroup.{name}" for name in ladder]
+    assert _said(program) == f"{[*common, 'sentinel.policy.escalation', 'sentinel.policy.oom']}\n"
+
+
+@pytest.mark.native
 def test_a_run_that_nobody_can_ask_yet_loads_nothing_that_answers() -> None:
     """Observers come once the command has gone on for a while, and with them what they need."""
     asked = """
