@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sentinel.cgroup import enclosure
 from sentinel.cgroup.enclosure import CgroupEnclosure
 from sentinel.cgroup.gauge import Gauge
 from sentinel.cgroup.leaf import Leaf, make_leaf
@@ -126,6 +127,19 @@ def test_an_alert_is_driven_by_the_clock_alone(held: Held) -> None:
     assert held.waiting.names() == {"cgroup.events"}
     assert held.enclosure.look(2.5) == Look()
     assert held.waiting.names() == BOTH
+    assert held.fake.log == [], "the wire stays where it is"
+
+
+def test_only_a_wake_up_that_signalled_nobody_was_ignored(held: Held) -> None:
+    """What page cache raises is counted; a look without an event and a crossing are not."""
+    held.memory(file=64 * MIB, high=3)
+    held.enclosure.look(1.0)
+    held.enclosure.look(1.01)
+    assert held.enclosure.tally()[2:] == (3, 1)
+    held.memory(anon=66 * MIB, high=4)
+    held.enclosure.look(1.02)
+    assert kinds(held.enclosure.look(1.05)) == [H.SOFT_CROSSED]
+    assert held.enclosure.tally()[2:] == (4, 1)
 
 
 def test_a_crossing_brings_its_reading(held: Held) -> None:
@@ -210,6 +224,33 @@ def test_asking_the_main_process_alone(held: Held) -> None:
     assert held.enclosure.ask(15, main_only=True) == 1
     assert held.enclosure.ask(15, main_only=True) == 0
     assert held.main.signals == [15, 18]
+
+
+def test_everybody_else_is_asked_once(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the main process, and only where it is not to be asked alone."""
+    asked: list[tuple[int, int]] = []
+
+    def ask(pid: int, signal: int, _: object) -> bool:
+        asked.append((pid, signal))
+        return True
+
+    monkeypatch.setattr(enclosure, "ask_member", ask)
+    held.fake.put(held.place, "cgroup.procs", f"{held.main.pid}\n7\n8\n")
+    assert held.enclosure.ask(10, main_only=True) == 1
+    assert asked == []
+    assert held.enclosure.ask(10, main_only=False) == 2
+    assert held.enclosure.ask(10, main_only=False) == 0
+    assert asked == [(7, 10), (8, 10)]
+    held.enclosure.reaped(8)
+    assert held.enclosure.ask(10, main_only=False) == 1, "a number that was used again"
+
+
+def test_freezing_is_a_write(held: Held) -> None:
+    """cgroup.freeze halts the whole subtree, and lets it go on."""
+    held.fake.put(held.place, "cgroup.freeze", "0\n")
+    held.enclosure.freeze(frozen=True)
+    held.enclosure.freeze(frozen=False)
+    assert held.fake.log == [("cgroup.freeze", "1"), ("cgroup.freeze", "0")]
 
 
 def test_members_that_vanish_are_not_asked(held: Held) -> None:

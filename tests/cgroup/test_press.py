@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from itertools import pairwise
 from typing import cast
 
 import pytest
@@ -19,7 +20,7 @@ class Leaf:
 
     def __init__(self, current: int, fixed: int = 0, cost: float = 0.0001) -> None:
         self.current, self.fixed, self.cost = current, fixed, cost
-        self.now = 0.0
+        self.now = 1000.0
         self.longest = 0.0
         self.high: list[str] = []
         self.refusal: int | None = None
@@ -101,15 +102,40 @@ def test_no_bite_takes_much_longer_than_it_may(cost: float) -> None:
     assert leaf.longest <= max(4 * cost, 2 * SLOW)
 
 
+@pytest.mark.parametrize(
+    ("cost", "bites"),
+    [
+        (0.000001, [4, 8, 16, 32, 64, 128, 256, 256]),
+        (0.00001, [4, 8, 16, 32, 64, 128, 128]),
+        (0.0005, [4, 4, 4]),
+        (0.0015, [4, 2, 2]),
+        (0.01, [4, 2, 1, 1]),
+    ],
+)
+def test_bites_double_while_they_are_quick_and_halve_when_they_are_slow(
+    cost: float, bites: list[int]
+) -> None:
+    """Under a millisecond, over four; from 1 MiB to 256 MiB."""
+    leaf = Leaf(2048 * MIB, cost=cost)
+    press = press_on(leaf)
+    press.arm(0)
+    for _ in bites:
+        press.turn()
+    steps = [2048 * MIB, *map(int, leaf.high)]
+    taken = [(before - after) // MIB for before, after in pairwise(steps)]
+    assert taken == bites
+
+
 def test_what_does_not_give_way_is_pressed_ever_more_rarely() -> None:
     """Pages under writeback: the pauses grow, and the wire stays where it is."""
-    leaf = Leaf(100 * MIB, fixed=100 * MIB)
+    leaf = Leaf(1024 * MIB, fixed=1024 * MIB)
     press = press_on(leaf)
     press.arm(50 * MIB)
     pauses = [press.turn()[0] for _ in range(8)]
     assert pauses[0] == 2 * PAUSE
     assert pauses[-1] == LONGEST_PAUSE
     leaf.fixed = 0
+    assert press.turn()[0] == PAUSE
     run(press)
     assert leaf.current <= 50 * MIB
 
@@ -157,6 +183,8 @@ def test_reclaim_says_how_much_it_freed() -> None:
     press.reclaim(30 * MIB)
     assert run(press) == [("reclaimed", "30M")]
     assert leaf.current == 70 * MIB
+    press.reclaim(20 * MIB)
+    assert run(press) == [("reclaimed", "20M")]
 
 
 def test_reclaim_ends_where_the_kernel_finds_no_more() -> None:
