@@ -1,7 +1,9 @@
 """Where the JSON document goes: proved writable before the start, written to at the end.
 
 A regular file is replaced at once (rename(2)): a reader sees the old document or the new one,
-never half of one. A descriptor, FIFO or device is written to directly, and never for ever.
+never half of one. Where only its content is ours to change it is overwritten: a container's
+/dev/termination-log is a mount point in a directory that takes no files. A descriptor, FIFO or
+device is written to directly, and never for ever.
 """
 
 from __future__ import annotations
@@ -133,30 +135,55 @@ class _Stream(NamedTuple):
                 _refuse(self.name, error)
 
 
-def _file(path: str, mode: int | None) -> _File:
+def _file(path: str, mode: int | None) -> Target:
     """A regular file, or one to be; `mode` is that of the present one."""
     real = os.path.realpath(path)
     directory, name = os.path.split(real)
     try:
         if path.endswith("/"):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        if mode is not None:
-            # A file that is protected from its owner is not replaced behind his back.
-            os.close(os.open(real, os.O_WRONLY | os.O_CLOEXEC))
+        # A file that is protected from its owner is not replaced behind his back.
+        present = None if mode is None else os.open(real, os.O_WRONLY | os.O_CLOEXEC)
         place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        file = _File(path, place, name)
-        file.prove()
     except OSError as error:
         _refuse(path, error)
+    file = _File(path, place, name, present)
+    try:
+        file.prove()
+    except OSError as error:
+        if present is None or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            _refuse(path, error)
+        return _InPlace(path, present)
     return file
 
 
+class _InPlace(NamedTuple):
+    """A regular file that can be written to, but not replaced."""
+
+    path: str
+    fd: int
+
+    def deliver(self, document: bytes) -> None:
+        """Overwrite what it holds."""
+        rest = document
+        try:
+            os.ftruncate(self.fd, 0)
+            while rest:
+                rest = rest[os.write(self.fd, rest) :]
+        except OSError as error:
+            _refuse(self.path, error)
+
+
 class _File(NamedTuple):
-    """A regular file called `name` in the open directory `place`; `path` is what was asked for."""
+    """A regular file called `name` in the open directory `place`; `path` is what was asked for.
+
+    `present`: the one that stands there already, open.
+    """
 
     path: str
     place: int
     name: str
+    present: int | None
 
     def prove(self) -> None:
         """Make a file beside it and remove it again. Raises OSError."""
@@ -186,7 +213,9 @@ class _File(NamedTuple):
         except OSError as error:
             with suppress(OSError):
                 os.unlink(temporary, dir_fd=self.place)
-            _refuse(self.path, error)
+            if self.present is None or error.errno != errno.EBUSY:
+                _refuse(self.path, error)
+            _InPlace(self.path, self.present).deliver(document)
 
     def _keep_permissions(self, fd: int) -> None:
         """Give the new file the owner and the mode of the one that it replaces, if there is one."""

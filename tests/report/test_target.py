@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -176,6 +177,36 @@ def test_what_the_permissions_forbid_is_refused_before_the_start(
         error = refusal(str(path))
     assert str(error) == f"--json: cannot write {str(path)!r}: Permission denied; {REMEDY}"
     assert os.listdir(place) == (["outcome.json"] if existing else [])
+
+
+@pytest.mark.parametrize("errno", [1, 13, 30])
+def test_a_file_in_a_directory_that_takes_none_is_overwritten(tmp_path: Path, errno: int) -> None:
+    """As in a container of an ordinary user, who may write to this one file alone."""
+    path = tmp_path / "outcome.json"
+    path.write_text("old, and longer than the document\n")
+    before = path.stat()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(target._File, "prove", lambda _: fail(errno))  # noqa: SLF001
+        opened = open_target(str(path))
+        assert refusal(str(tmp_path / "new")).message.startswith("--json: cannot write")
+    opened.deliver(DOCUMENT)
+    assert path.read_bytes() == DOCUMENT
+    assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
+
+
+def test_a_mount_point_is_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A single file that was mounted into a container cannot be replaced (EBUSY, rename(2))."""
+    path = tmp_path / "outcome.json"
+    path.write_text("old, and longer than the document\n")
+    monkeypatch.setattr(os, "rename", lambda *_, **__: fail(16))
+    open_target(str(path)).deliver(DOCUMENT)
+    assert path.read_bytes() == DOCUMENT
+    assert os.listdir(tmp_path) == ["outcome.json"]
+
+
+def fail(errno: int) -> NoReturn:
+    """As a system call does."""
+    raise OSError(errno, os.strerror(errno))
 
 
 @pytest.mark.parametrize(
