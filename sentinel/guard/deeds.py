@@ -11,9 +11,9 @@ KINDS = ("lift", "sigterm", "sigkill", "cgroup_kill", "freeze", "thaw", "reclaim
 class Deeds:
     """Counts the actions of one run; kept by its guardian."""
 
-    def __init__(self, backend: str) -> None:
-        """Nothing was done yet by a guard of this `backend`."""
-        self._has_leaf = backend == "cgroup"
+    def __init__(self, *, has_leaf: bool) -> None:
+        """Nothing was done yet; only a leaf has a wire, and is killed as a whole."""
+        self._has_leaf = has_leaf
         self._counts = dict.fromkeys(KINDS, 0)
         self._reactions: tuple[float, ...] = ()
         self._terminations: tuple[float, ...] = ()

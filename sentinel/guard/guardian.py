@@ -53,7 +53,7 @@ class Guardian:
         self._main: Child | None = None
         self._main_end_told = self._blind = False
         self.evidence = Evidence()
-        self.deeds = Deeds(launch.enclosure.backend)
+        self.deeds = Deeds(has_leaf=bool(launch.enclosure.where))
         self.frozen = False
         self.ledger: Ledger | None = None
         self.outcome: Outcome | None = None
