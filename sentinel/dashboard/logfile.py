@@ -36,7 +36,8 @@ def directory(environment: Mapping[str, str]) -> str:
     if not state.startswith("/"):
         home = environment.get("HOME", "")
         if not home.startswith("/"):
-            raise SentinelError("there is no place for the output: neither XDG_STATE_HOME nor HOME")
+            why = "there is no place for the output: neither XDG_STATE_HOME nor HOME is a path"
+            raise SentinelError(why, "set XDG_STATE_HOME")
         state = os.path.join(home, ".local", "state")
     return os.path.join(state, "sentinel", "logs")
 
