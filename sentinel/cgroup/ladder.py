@@ -19,6 +19,7 @@ from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Sweep
 from sentinel.model.errors import KernelFileError
 
+SYSTEMD = "systemd scope"
 READ_ONLY = "read-only cgroup"
 UNREADABLE = "let the container read its /sys/fs/cgroup"
 
@@ -29,9 +30,17 @@ def _steps() -> Iterator[Step]:
     from sentinel.cgroup.namespace import namespace_root
 
     yield namespace_root
+    yield from_systemd
+
+
+def from_systemd(host: Host, controllers: frozenset[str]) -> Cgroup | Refusal:
+    """Ladder step 3; what talks with systemd is imported where there is one."""
+    if not host.has_systemd():
+        reason = "systemd is not running here"
+        return Refusal(SYSTEMD, reason, "see the other steps", applies=False)
     from sentinel.cgroup.scope import systemd_scope
 
-    yield systemd_scope
+    return systemd_scope(host, controllers)
 
 
 def find_place(

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from sentinel.cgroup import files
 from sentinel.cgroup.behalf import OnBehalf
+from sentinel.cgroup.ladder import SYSTEMD as STEP
 from sentinel.cgroup.leaf import LEAF_PREFIX
 from sentinel.cgroup.manager import Bus, ManagerFault, start_scope
 from sentinel.cgroup.placement import (
@@ -29,7 +30,6 @@ from sentinel.cgroup.unit import SYSTEM_BUS, bus_of_manager
 from sentinel.enclosure import Waiter
 from sentinel.model.errors import KernelFileError
 
-STEP = "systemd scope"
 SCOPE_PREFIX = "sentinel-"
 SCOPE_SUFFIX = ".scope"
 
@@ -37,7 +37,7 @@ _SERVICE = "for a service, add Delegate=yes to its unit"
 
 
 def systemd_scope(host: Host, controllers: frozenset[str]) -> Cgroup | Refusal:
-    """Ladder step 3. Returns our new scope, `controllers` enabled below it."""
+    """Ladder step 3 under systemd. Returns our new scope, `controllers` enabled below it."""
     bus = _permitted(host) or _undelegated(host) or _bus(host)
     if isinstance(bus, Refusal):
         return bus
@@ -53,8 +53,6 @@ def systemd_scope(host: Host, controllers: frozenset[str]) -> Cgroup | Refusal:
 
 def _permitted(host: Host) -> Refusal | None:
     """Why systemd must not be asked; None when it may be."""
-    if not host.has_systemd():
-        return Refusal(STEP, "systemd is not running here", "see the other steps", applies=False)
     directory = own_cgroup(host)
     if isinstance(directory, Refusal):
         return directory._replace(step=STEP, applies=False)

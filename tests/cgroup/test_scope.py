@@ -13,11 +13,11 @@ from typing import NamedTuple
 import pytest
 
 from sentinel.cgroup import scope
-from sentinel.cgroup.ladder import find_place, sweep_beside
+from sentinel.cgroup.ladder import find_place, from_systemd, sweep_beside
 from sentinel.cgroup.leaf import make_leaf
 from sentinel.cgroup.manager import Bus, ManagerFault
 from sentinel.cgroup.placement import Host, Refusal
-from sentinel.cgroup.scope import ScopeSweep, systemd_scope
+from sentinel.cgroup.scope import ScopeSweep
 from sentinel.cgroup.sweep import LeafSweep
 from sentinel.cgroup.tree import Cgroup
 from tests.cgroup.faketree import REALLY_REMOVE, Tree
@@ -50,7 +50,7 @@ class Desk(NamedTuple):
 
     def place(self) -> str | Refusal:
         """Where the step puts a leaf, or its refusal."""
-        found = systemd_scope(self.host, MEMORY)
+        found = from_systemd(self.host, MEMORY)
         if isinstance(found, Refusal):
             return found
         found.close()

@@ -39,6 +39,19 @@ print(sorted(
 
 
 @pytest.mark.native
+def test_the_client_of_d_bus_is_loaded_under_systemd_only() -> None:
+    """Elsewhere the ladder says that there is no systemd, and that is all."""
+    program = """
+import sys
+from sentinel.cgroup.ladder import find_place
+from sentinel.cgroup.placement import Host
+place, refusals = find_place(frozenset(), Host("/nowhere", "/nowhere"))
+print(place, refusals[-1].reason, [name for name in sys.modules if name.endswith("sdbus")])
+"""
+    assert _said(program) == "None systemd is not running here []\n"
+
+
+@pytest.mark.native
 def test_a_run_that_nobody_can_ask_yet_loads_nothing_that_answers() -> None:
     """Observers come once the command has gone on for a while, and with them what they need."""
     asked = """
