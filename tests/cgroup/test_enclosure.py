@@ -14,7 +14,7 @@ from sentinel.cgroup.gauge import Gauge
 from sentinel.cgroup.leaf import Leaf, make_leaf
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Look
-from sentinel.model.errors import KernelFileError
+from sentinel.model.errors import KernelFileError, SentinelError
 from sentinel.model.events import Event, Happening
 from sentinel.model.outcome import CounterDelta
 from sentinel.model.spec import Count, Limits
@@ -243,6 +243,32 @@ def test_everybody_else_is_asked_once(held: Held, monkeypatch: pytest.MonkeyPatc
     assert asked == [(7, 10), (8, 10)]
     held.enclosure.reaped(8)
     assert held.enclosure.ask(10, main_only=False) == 1, "a number that was used again"
+
+
+def test_new_limits_are_written_and_judged_by(held: Held) -> None:
+    """The wall only when it is another one; memory that is over the new limit needs no event."""
+    held.enclosure.set_limits(LIMITS._replace(soft=48 * MIB), 1.0)
+    assert held.fake.log == [("memory.high", str(48 * MIB))]
+    held.fake.log.clear()
+    held.memory(anon=33 * MIB)
+    held.enclosure.set_limits(Limits(soft=32 * MIB, hard=None), 2.0)
+    assert held.fake.log == [("memory.max", "max")]
+    held.enclosure.look(2.0)
+    assert held.high() == str(32 * MIB)
+    assert kinds(held.enclosure.look(2.03)) == [H.SOFT_CROSSED]
+
+
+def test_without_memory_reclaim_nothing_is_reclaimed(held: Held) -> None:
+    """Before Linux 5.19; who asks is told."""
+    with pytest.raises(SentinelError) as caught:
+        held.enclosure.reclaim(MIB)
+    assert str(caught.value) == "this kernel has no memory.reclaim; use Linux 5.19 or newer"
+
+
+def test_the_main_process_is_the_first_member(held: Held) -> None:
+    """The others as the kernel lists them."""
+    held.fake.put(held.place, "cgroup.procs", f"8\n7\n{held.main.pid}\n")
+    assert held.enclosure.members() == (held.main.pid, 8, 7)
 
 
 def test_freezing_is_a_write(held: Held) -> None:

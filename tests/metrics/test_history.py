@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from sentinel.metrics.detector import Point
@@ -26,6 +28,8 @@ def test_it_is_bounded_and_looks_back_an_hour(seconds: float, every: float) -> N
     assert len(points) <= SLOTS
     assert points[-1].at - points[0].at <= HORIZON
     assert points == sorted(points)
+    gaps = [later.at - earlier.at for earlier, later in pairwise(points)]
+    assert max(gaps) <= max(every, 2 * HORIZON / SLOTS) * 1.001, "no coarser than need be"
 
 
 @pytest.mark.parametrize(("seconds", "every"), [(20, 1), (600, 0.05), (7200, 1)])
