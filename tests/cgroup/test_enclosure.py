@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from sentinel.cgroup import enclosure
 from sentinel.cgroup.enclosure import CgroupEnclosure
 from sentinel.cgroup.gauge import Gauge
 from sentinel.cgroup.leaf import Leaf, make_leaf
+from sentinel.cgroup.press import Press
 from sentinel.cgroup.tree import Cgroup
 from sentinel.enclosure import Look
 from sentinel.model.errors import KernelFileError, SentinelError
@@ -256,6 +258,21 @@ def test_new_limits_are_written_and_judged_by(held: Held) -> None:
     held.enclosure.look(2.0)
     assert held.high() == str(32 * MIB)
     assert kinds(held.enclosure.look(2.03)) == [H.SOFT_CROSSED]
+
+
+def test_page_cache_over_a_wire_that_comes_down_is_no_crossing(
+    fake: Tree, leaf: Leaf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives way bite by bite; only what cannot be freed is judged meanwhile."""
+    monkeypatch.setattr(enclosure, "Press", partial(Press, clock=lambda: 1.0))
+    held = Held(fake, leaf)
+    held.memory(anon=10 * MIB, file=50 * MIB)
+    held.enclosure.set_limits(LIMITS._replace(soft=32 * MIB), 1.0)
+    looks = [held.enclosure.look(1.0 + step / 100) for step in range(150)]
+    assert [kinds(look) for look in looks if look.events] == []
+    held.memory(anon=33 * MIB, file=27 * MIB, high=1)
+    held.enclosure.look(3.0)
+    assert kinds(held.enclosure.look(3.03)) == [H.SOFT_CROSSED]
 
 
 def test_without_memory_reclaim_nothing_is_reclaimed(held: Held) -> None:
