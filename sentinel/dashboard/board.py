@@ -126,7 +126,7 @@ class Board(NamedTuple):
     """What is to be seen. `processes` are those of the selected run, largest first.
 
     `question` waits for y or n; `message` says what came of the last key. `pane` says what the
-    command's output is kept in; None where there is no such pane.
+    command's output is kept in; None where there is no such pane. `whole`: nothing of it is lost.
     """
 
     runs: tuple[Watched, ...] = ()
@@ -138,6 +138,7 @@ class Board(NamedTuple):
     help: bool = False
     everyone: bool = False
     pane: str | None = None
+    whole: bool = True
 
     @property
     def run(self) -> Watched | None:

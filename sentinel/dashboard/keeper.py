@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from sentinel.dashboard.logfile import RunLog
+from sentinel.dashboard.logfile import LOST, NEWS, RunLog
 from sentinel.linux.loop import Loop
 from sentinel.linux.process import Child, kill_process, reap
 from sentinel.linux.pty import Pty
@@ -126,7 +126,7 @@ class Keeper:
     def _ring(self) -> None:
         """Tell the viewer that there is news."""
         with suppress(OSError):  # it has gone, or was told often enough
-            os.write(self._home.bell, b".")
+            os.write(self._home.bell, LOST if self._log.failure else NEWS)
 
     def _show(self, data: bytes) -> None:
         """Pass output on to the terminal, now that there is no dashboard on it."""

@@ -20,6 +20,9 @@ BOUND = 64 << 20
 KEPT_SECONDS = 7 * 86400.0
 """How long the log of a run that is over is kept after its last line."""
 
+NEWS, LOST = b".", b"!"
+"""What the viewer of a log is rung with: there is more in it, or what came last is not."""
+
 END = ".log"
 OLDER = ".log.1"
 LONGEST_NAME = 100

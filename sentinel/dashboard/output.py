@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sentinel.dashboard.board import Board, Size
 from sentinel.dashboard.layout import pane_size
-from sentinel.dashboard.logfile import Follower
+from sentinel.dashboard.logfile import LOST, Follower
 from sentinel.dashboard.pane import Pane
 from sentinel.linux.pty import Pty
 
@@ -28,6 +28,7 @@ class Output:
         self._pty = pty
         self._path = path
         self._fd = fd
+        self._is_whole = True
         self._follower = Follower(path, MOST_AT_ONCE)
         self._pane = Pane(pane_size(size))
 
@@ -39,7 +40,9 @@ class Output:
     def serve(self) -> bool:
         """Take the word that there is news; False: it is over."""
         try:
-            return bool(os.read(self._fd, 4096))
+            news = os.read(self._fd, 4096)
+            self._is_whole = self._is_whole and LOST not in news
+            return bool(news)
         except BlockingIOError:
             return True
         except OSError:
@@ -65,4 +68,4 @@ class Output:
 
     def board(self, board: Board) -> Board:
         """Add the pane."""
-        return board._replace(pane=self._path)
+        return board._replace(pane=self._path, whole=self._is_whole)

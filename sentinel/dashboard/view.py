@@ -95,7 +95,8 @@ class Picture:
         if board.pane is not None:
             if run is None:
                 parts += _padded([Text("waiting for the run", "dim")], rows.gauges)
-            parts.append(_rule(f"output, kept in {board.pane}", size.columns, glyphs))
+            kept = "kept" if board.whole else "NOT WHOLE"
+            parts.append(_rule(f"output, {kept} in {board.pane}", size.columns, glyphs))
             parts += self._output[-rows.pane :] if rows.pane else []
         return parts
 

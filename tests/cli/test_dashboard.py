@@ -249,6 +249,18 @@ def test_much_output_is_whole_in_the_log(stage: Stage) -> None:
     assert lines == [*(str(number) for number in range(1, 600001)), "done."]
 
 
+def test_a_log_that_takes_no_more_is_told_in_the_picture(stage: Stage) -> None:
+    """A pane that stands still is not taken for a command that does; the end says it again."""
+    command = stage.dashboard(f"seq 1 100000; {stage.waits()}; exit 4", "--name", "much")
+    argv = ["bash", "-c", 'ulimit -f 64; exec "$@"', "-", *command]
+    with terminal(argv, stage.env) as opened:
+        see(opened, "── output, NOT WHOLE in /")
+        stage.go()
+        opened.expect(GIVEN_BACK, LONG)
+        opened.expect(r"sentinel: much: output is in \S+, not whole: File too large\r\n", LONG)
+        assert opened.wait() == 4
+
+
 def test_environment_and_arguments_are_the_users(stage: Stage) -> None:
     """Byte for byte the same with a dashboard and without."""
     found = []
