@@ -23,6 +23,7 @@ from sentinel.model.status import Actions
 _REACTION = ROWS["sentinel_reaction_seconds"]
 _TERMINATION = ROWS["sentinel_termination_seconds"]
 _MOST_STOPS = 1000
+_COUNTED = {"anon": "anon_bytes", "total": "current_bytes"}
 
 
 def parse_answer(line: bytes) -> Mapping[str, object] | None:
@@ -56,6 +57,13 @@ def answer_values(document: Mapping[str, object], *, has_leaf: bool) -> Values:
     reactions, terminations = document.get("reactions"), document.get("terminations")
     put_actions(values, Actions(known, _seconds(reactions), _seconds(terminations)))
     return values
+
+
+def counted_row(document: Mapping[str, object]) -> str:
+    """The row that is compared with the soft limit (`--count`); the working set unless told."""
+    count = _mapping(_mapping(document.get("status")).get("limits")).get("count")
+    row = _COUNTED.get(count) if isinstance(count, str) else None
+    return f"sentinel_memory_{row or 'working_set_bytes'}"
 
 
 def put_state(values: Values, state: object) -> None:

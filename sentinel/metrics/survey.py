@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from sentinel import __version__
-from sentinel.metrics.answer import answer_values, put_state
+from sentinel.metrics.answer import answer_values, counted_row, put_state
 from sentinel.metrics.catalogue import (
     DONE,
     KEPT_AFTER_THE_END,
@@ -105,14 +105,14 @@ class Surveyor:
             if not values:
                 return None
             history.collected = look.at.wall
+        answer = answers.get(subject.socket, {})
         try:
-            answer = answers.get(subject.socket, {})
             told = answer_values(answer, has_leaf=bool(subject.leaf)) if answer else {}
         except Exception:  # noqa: BLE001 - the same for a guard that answers nonsense
             told = {}
         values = {**_known(subject), **values, **told}
         put(values, "sentinel_last_collection_timestamp_seconds", history.collected)
-        _forecast(values, history)
+        _forecast(values, history, counted_row(answer))
         return View(subject.name, _with_past(values, past))
 
     def _ended(self, name: str, past: Past) -> Values:
@@ -187,16 +187,16 @@ def _put_info(values: Values, backend: str, command: str) -> None:
     put(values, "sentinel_run_info", 1, backend, command, __version__)
 
 
-def _forecast(values: Values, history: History) -> None:
-    """The trend of the floor, and when it reaches the soft limit."""
+def _forecast(values: Values, history: History, counted: str) -> None:
+    """The trend of the floor, and when what is `counted` reaches the soft limit by it."""
     put(values, "sentinel_memory_anon_peak_bytes", history.anon_peak)
     trend = history.trend()
     if trend is None or "sentinel_memory_current_bytes" not in values:
         return
     put(values, "sentinel_memory_growth_bytes_per_second", trend.growth)
     put(values, "sentinel_memory_growth_confidence_ratio", trend.confidence)
-    names = ("working_set_bytes", "anon_bytes", "current_bytes")
-    used = next(v for n in names if (v := _single(values, f"sentinel_memory_{n}")) is not None)
+    names = (counted, *(f"sentinel_memory_{n}_bytes" for n in ("working_set", "anon", "current")))
+    used = next(v for n in names if (v := _single(values, n)) is not None)
     limit = _single(values, "sentinel_memory_soft_limit_bytes")
     if limit is not None:
         put(values, "sentinel_memory_limit_eta_seconds", trend.eta(used, limit))

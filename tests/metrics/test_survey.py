@@ -16,7 +16,8 @@ from sentinel.metrics.onrequest import Extras
 from sentinel.metrics.past import Past, fold
 from sentinel.metrics.subject import Subject, own_pid_namespace
 from sentinel.metrics.survey import Moment, Surveyor, View
-from tests.metrics.answers import answered
+from sentinel.model.spec import Count
+from tests.metrics.answers import STATUS, answered
 from tests.metrics.test_past import AGAIN, WORD
 from tests.metrics.trees import MIB, STAT, make_cgroup
 
@@ -95,6 +96,29 @@ def test_the_floor_of_memory_becomes_growth_and_an_eta(tmp_path: Path) -> None:
     eta = values["sentinel_memory_limit_eta_seconds"][()]
     assert eta == pytest.approx((100 * MIB - used) / MIB)
     assert values["sentinel_memory_anon_peak_bytes"] == {(): 18 * MIB}
+
+
+@pytest.mark.parametrize(
+    ("count", "row"),
+    [
+        (Count.ANON, "sentinel_memory_anon_bytes"),
+        (Count.WORKINGSET, "sentinel_memory_working_set_bytes"),
+        (Count.TOTAL, "sentinel_memory_current_bytes"),
+    ],
+)
+def test_the_eta_is_of_what_the_limit_counts(count: Count, row: str, tmp_path: Path) -> None:
+    """With --count total page cache takes room under the limit, with --count anon it does not."""
+    leaf = make_cgroup(tmp_path / "leaf")
+    run, surveyor = subject(leaf), Surveyor(no_past)
+    limits = STATUS.limits._replace(counted=count)
+    for second in range(0, 20, 2):
+        (leaf / "memory.stat").write_text(STAT.replace("anon 41943040", f"anon {second * MIB}"))
+        told = {run.socket: answered(STATUS._replace(limits=limits))}
+        values = rows(surveyor.look([run], told, at(second)))
+    used = values[row][()]
+    assert isinstance(used, float | int)
+    eta = values["sentinel_memory_limit_eta_seconds"][()]
+    assert eta == pytest.approx((100 * MIB - used) / MIB)
 
 
 def test_a_run_that_cannot_be_read_costs_its_own_rows(tmp_path: Path) -> None:
