@@ -19,16 +19,22 @@ class Allowance(NamedTuple):
 def allowance(host: Host | None = None) -> Allowance:
     """The smaller of MemTotal and the tightest visible memory.max or memory.high above us."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    tightest = Allowance(total, "the machine's memory")
-    path = own_cgroup(host or Host())
+    machine = Allowance(total, "the machine's memory")
+    return min([machine, *limits_above(host or Host()).values()], key=lambda found: found.size)
+
+
+def limits_above(host: Host) -> dict[str, Allowance]:
+    """The tightest visible memory.max and memory.high above us, by name, where there are any."""
+    tightest: dict[str, Allowance] = {}
+    path = own_cgroup(host)
     if isinstance(path, Refusal):
         return tightest
     # Where the controller is not enabled, a limit above still counts.
     while os.path.exists(f"{path}/{files.CGROUP_CONTROLLERS}"):
         for name in (files.MEMORY_MAX, files.MEMORY_HIGH):
             limit = _limit(path, name)
-            if limit is not None and limit < tightest.size:
-                tightest = Allowance(limit, f"{path}/{name}")
+            if limit is not None and (name not in tightest or limit < tightest[name].size):
+                tightest[name] = Allowance(limit, f"{path}/{name}")
         path = os.path.dirname(path)
     return tightest
 

@@ -272,7 +272,7 @@ class CgroupEnclosure:
         self._cgroup.write(files.CGROUP_FREEZE, "1" if frozen else "0")
 
     def reclaim(self, size: int | None) -> None:
-        """memory.reclaim (Linux 5.19), in bites."""
+        """memory.reclaim (Linux 5.19), in bites. Raises SentinelError where there is none."""
         if not self._cgroup.has(files.MEMORY_RECLAIM):
             raise SentinelError("this kernel has no memory.reclaim", "use Linux 5.19 or newer")
         self._press.reclaim(size)

@@ -6,12 +6,12 @@ deadline.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from sentinel.linux.clock import monotonic
-from sentinel.linux.sdbus import Call, Connection, Message
+from sentinel.linux.sdbus import Call, Connection, Message, Wide
 from sentinel.model.errors import SentinelError
 
 PATIENCE = 5.0
@@ -42,13 +42,17 @@ class ManagerFault(SentinelError):
     """The manager gave no scope: why, and what helps."""
 
 
-def start_scope(bus: Bus, unit: str, clock: Callable[[], float] = monotonic) -> None:
+def start_scope(
+    bus: Bus, unit: str, limits: Mapping[str, int], clock: Callable[[], float] = monotonic
+) -> None:
     """Have the manager on `bus` put this process alone into a delegated scope called `unit`.
+
+    `limits`: bytes by the property that limits memory (systemd.resource-control(5)).
 
     Returns once it is there. Raises ManagerFault, at the latest after PATIENCE.
     """
     with _talk(bus, clock) as talk:
-        matched, started = talk.send(_MATCH, "s", _rule(unit)), _send_start(talk, unit)
+        matched, started = talk.send(_MATCH, "s", _rule(unit)), _send_start(talk, unit, limits)
         job, results = "", dict[str, str]()
         while not job or job not in results:
             message = talk.receive()
@@ -150,13 +154,14 @@ def _rule(unit: str) -> str:
     return f"{rule},member='JobRemoved',arg2='{unit}'"
 
 
-def _send_start(talk: _Talk, unit: str) -> int:
+def _send_start(talk: _Talk, unit: str, limits: Mapping[str, int]) -> int:
     properties: tuple[tuple[str | int, ...], ...] = (
         ("Description", "s", "Sentinel guards a command"),
         ("PIDs", "au", 1, _own_number()),
         # Its OOMPolicy is `continue` by that (systemd.service(5)): an OOM in a leaf is for us.
         ("Delegate", "b", 1),
         ("CollectMode", "s", "inactive-or-failed"),
+        *((name, "t", Wide(size)) for name, size in limits.items()),
     )
     values = [value for words in properties for value in words]
     signature = "ssa(sv)a(sa(sv))"

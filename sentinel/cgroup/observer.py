@@ -198,7 +198,7 @@ class Observer:
         self._crew.freeze(frozen=frozen)
 
     def reclaim(self, size: int | None) -> None:
-        """A cgroup that can only be read has no such file to write."""
+        """Raises SentinelError: a cgroup that can only be read has no such file to write."""
         del size
         raise SentinelError(
             "the cgroup-ro backend cannot reclaim memory", "sentinel doctor tells what it needs"

@@ -20,6 +20,7 @@ SUPERVISOR = "supervisor"
 PLACES_IN_ROOT = ("init", "crun-exec")
 """Where the processes of a container are once its root hands out controllers: its own, and those
 that crun adds later (`podman exec`)."""
+WRITABLE_UNIT = "for a service, ProtectControlGroups=no in its unit"
 _MOVES = 100
 """Rounds of moving processes before a forking neighbour wins (EBUSY)."""
 
@@ -37,10 +38,11 @@ class Refusal(NamedTuple):
 
 
 class Host(NamedTuple):
-    """What the ladder looks at, injectable for tests. `proc` and `run` are directories."""
+    """What the ladder looks at, injectable for tests: directories."""
 
     proc: str = "/proc"
     run: str = "/run"
+    linger: str = "/var/lib/systemd/linger"
 
     def read(self, name: str) -> str:
         """A file below `proc`; empty when unreadable."""
@@ -282,10 +284,13 @@ def _one_of_ones_own(host: Host) -> str:
 
 def remedy_for(error: KernelFileError, host: Host | None = None) -> str:
     """What may help against `error`, met on the way to a place."""
+    host = host or Host()
+    if error.errno == errno.EROFS and host.has_systemd():
+        return WRITABLE_UNIT
     if error.errno == errno.EROFS:
         return "mount the cgroup file system writable (docker run --privileged)"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return _one_of_ones_own(host or Host())
+        return _one_of_ones_own(host)
     if error.errno in (errno.EAGAIN, errno.ENOSPC):
         return (
             "there are too many cgroups: raise cgroup.max.descendants and cgroup.max.depth above it"

@@ -11,12 +11,14 @@ import stat
 from contextlib import suppress
 
 from sentinel.cgroup import files
+from sentinel.cgroup.allowance import limits_above
 from sentinel.cgroup.behalf import OnBehalf
 from sentinel.cgroup.ladder import SYSTEMD as STEP
 from sentinel.cgroup.leaf import LEAF_PREFIX
 from sentinel.cgroup.manager import Bus, ManagerFault, start_scope
 from sentinel.cgroup.placement import (
     SUPERVISOR,
+    WRITABLE_UNIT,
     Host,
     Refusal,
     enable,
@@ -33,6 +35,7 @@ from sentinel.model.errors import KernelFileError
 SCOPE_PREFIX = "sentinel-"
 SCOPE_SUFFIX = ".scope"
 
+_PROPERTIES = {files.MEMORY_MAX: "MemoryMax", files.MEMORY_HIGH: "MemoryHigh"}
 _SERVICE = "for a service, add Delegate=yes to its unit"
 
 
@@ -60,7 +63,13 @@ def _permitted(host: Host) -> Refusal | None:
         reason = f"{directory} is inside another run, which a scope would leave"
         return Refusal(STEP, reason, "see the other steps", applies=False)
     by_v1 = held_by_v1(host)
-    return None if by_v1 is None else by_v1._replace(step=STEP)
+    if by_v1 is not None:
+        return by_v1._replace(step=STEP)
+    with suppress(OSError):
+        if os.statvfs(directory).f_flag & os.ST_RDONLY:
+            # Where we could not divide a scope, either.
+            return Refusal(STEP, f"{directory} is mounted read-only", WRITABLE_UNIT)
+    return None
 
 
 def _moved(host: Host, bus: Bus) -> str | Refusal:
@@ -72,9 +81,9 @@ def _moved(host: Host, bus: Bus) -> str | Refusal:
             return scope
     unit = f"{SCOPE_PREFIX}{os.getpid()}-{os.urandom(4).hex()}{SCOPE_SUFFIX}"
     try:
-        start_scope(bus, unit)
+        start_scope(bus, unit, _limits_here(host))
     except ManagerFault as fault:
-        return Refusal(STEP, fault.message, fault.remedy)
+        return _stopped(host) or Refusal(STEP, fault.message, fault.remedy)
     directory = own_cgroup(host)
     if isinstance(directory, Refusal):
         return directory._replace(step=STEP)
@@ -82,6 +91,11 @@ def _moved(host: Host, bus: Bus) -> str | Refusal:
         reason = f"systemd said that {unit} is ours, but this process is in {directory}"
         return Refusal(STEP, reason, "look whether something else moves processes here")
     return directory
+
+
+def _limits_here(host: Host) -> dict[str, int]:
+    """What holds us where we still are, for the scope: nobody gets out of a limit by a run."""
+    return {_PROPERTIES[name]: found.size for name, found in limits_above(host).items()}
 
 
 def _bus(host: Host) -> Bus | Refusal:
@@ -98,20 +112,52 @@ def _bus(host: Host) -> Bus | Refusal:
     path = f"{runtime}/bus"
     if _is_socket(path, uid):
         return bus_of_manager(host, user=True)
-    named = _named_in_environment()
+    named = _named_in_environment(f"{host.run}/user/")
     if named:
         return Bus(named, "the user's systemd")
     if not os.path.isdir(runtime):
-        return Refusal(
+        return _lingering(host) or Refusal(
             STEP,
             f"uid {uid} has no session and does not linger, so it has no systemd of its own",
             f"run once, as root: loginctl enable-linger {uid}; {_SERVICE}",
         )
-    return Refusal(
+    return _stopped(host) or Refusal(
         STEP,
         f"there is no session bus at {path}",
         "install dbus-user-session, or systemctl --user start dbus.socket",
     )
+
+
+def _stopped(host: Host) -> Refusal | None:
+    """That the user's manager has ended in a session that goes on; None: it has not.
+
+    Asked when its bus is not to be had: where the hierarchy is mounted in parts nobody can tell.
+    """
+    return None if os.geteuid() == 0 or _manager(host) is not None else _not_running()
+
+
+def _lingering(host: Host) -> Refusal | None:
+    """That the user has no runtime directory although they linger; None: they do not."""
+    from pwd import getpwuid
+
+    with suppress(KeyError):
+        if os.path.exists(f"{host.linger}/{getpwuid(os.geteuid()).pw_name}"):
+            return _not_running()
+    return None
+
+
+def _not_running() -> Refusal:
+    uid = os.geteuid()
+    reason = f"the systemd of uid {uid} is not running"
+    return Refusal(STEP, reason, f"as root: systemctl start user@{uid}.service")
+
+
+def _manager(host: Host) -> str | None:
+    """Directory of the cgroup of the user's manager; None when there is none to be seen."""
+    uid = os.geteuid()
+    name = f"user.slice/user-{uid}.slice/user@{uid}.service"
+    seen = (f"{mount.point}/{name}" for mount in files.parse_mounts(host.read("self/mountinfo")))
+    return next(filter(os.path.isdir, seen), None)
 
 
 def _is_socket(path: str, owner: int = 0) -> bool:
@@ -123,12 +169,15 @@ def _is_socket(path: str, owner: int = 0) -> bool:
     return stat.S_ISSOCK(status.st_mode) and status.st_uid in (0, owner)
 
 
-def _named_in_environment() -> str:
+def _named_in_environment(runtimes: str) -> str:
     """The first address in DBUS_SESSION_BUS_ADDRESS that is a local socket's; empty: none.
 
     D-Bus Specification, Server Addresses; those that name a program to be started are not taken.
+    Nor is one below `runtimes`: the user's own was looked for there, and su(1) keeps another's.
     """
     for address in os.environ.get("DBUS_SESSION_BUS_ADDRESS", "").split(";"):
+        if address.startswith(f"unix:path={runtimes}"):
+            continue
         if address.startswith(("unix:path=", "unix:abstract=")):
             return address
     return ""
@@ -142,21 +191,19 @@ def _undelegated(host: Host) -> Refusal | None:
     uid = os.geteuid()
     if uid == 0:
         return None
-    for mount in files.parse_mounts(host.read("self/mountinfo")):
-        manager = f"{mount.point}/user.slice/user-{uid}.slice/user@{uid}.service"
-        try:
-            with open(f"{manager}/{files.CGROUP_CONTROLLERS}", encoding="ascii") as file:
-                delegated = file.read().split()
-        except OSError:
-            continue
-        if "memory" not in delegated:
-            return Refusal(
-                STEP,
-                f"the memory controller is not delegated to user@{uid}.service",
-                "as root: systemctl edit user@.service, [Service] Delegate=cpu memory pids, "
-                "then log in again",
-            )
-    return None
+    try:
+        with open(f"{_manager(host)}/{files.CGROUP_CONTROLLERS}", encoding="ascii") as file:
+            delegated = file.read().split()
+    except OSError:
+        return None
+    if "memory" in delegated:
+        return None
+    return Refusal(
+        STEP,
+        f"the memory controller is not delegated to user@{uid}.service",
+        "as root: systemctl edit user@.service, [Service] Delegate=cpu memory pids, "
+        "then log in again",
+    )
 
 
 def is_scope_name(name: str) -> bool:

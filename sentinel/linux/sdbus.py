@@ -39,6 +39,10 @@ class Message(NamedTuple):
     texts: tuple[str, ...]
 
 
+class Wide(int):
+    """An integer of 64 bits (D-Bus type `t`), to be sent."""
+
+
 class _Error(ctypes.Structure):
     """sd_bus_error(3)."""
 
@@ -69,7 +73,7 @@ class Connection:
         """Send `call`; the number that its answer will name. Raises OSError.
 
         `values` are for sd_bus_message_append(3): the number of elements before each array's, the
-        type before each variant's value; integers are of 32 bits at most.
+        type before each variant's value; integers are of 32 bits unless they are Wide.
         """
         message = ctypes.c_void_p()
         names = (os.fsencode(name) for name in call)
@@ -78,9 +82,8 @@ class Connection:
         )
         try:
             if signature:
-                words = [os.fsencode(v) if isinstance(v, str) else ctypes.c_int(v) for v in values]
                 append = self._library.sd_bus_message_append
-                _checked(append(message, signature.encode(), *words))
+                _checked(append(message, signature.encode(), *map(_argument, values)))
             cookie = ctypes.c_uint64()
             _checked(self._library.sd_bus_send(self._bus, message, ctypes.byref(cookie)))
             return cookie.value
@@ -161,6 +164,13 @@ def _checked(result: int) -> int:
     if result < 0:
         raise OSError(-result, os.strerror(-result))
     return result
+
+
+def _argument(value: str | int) -> bytes | ctypes.c_int | ctypes.c_uint64:
+    """`value` as a C function without a prototype takes it."""
+    if isinstance(value, str):
+        return os.fsencode(value)
+    return ctypes.c_uint64(value) if isinstance(value, Wide) else ctypes.c_int(value)
 
 
 def _text(value: bytes | None) -> str:

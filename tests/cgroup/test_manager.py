@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> str:
 def fault(path: str) -> ManagerFault:
     """Why no scope was had."""
     with pytest.raises(ManagerFault) as raised:
-        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT)
+        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT, {})
     return raised.value
 
 
@@ -43,7 +43,7 @@ def good(client: Client) -> None:
 def test_a_scope_with_our_pid_and_delegation_is_asked_for(path: str) -> None:
     """The match comes before the call, and the call asks for nothing but what it needs."""
     with serving(path, good) as clients:
-        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT)
+        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT, {})
     (hello, (_, (rule,)), (_, start)) = clients[0].asked
     assert hello == ("Hello", ())
     assert "member='JobRemoved'" in rule
@@ -57,13 +57,21 @@ def test_a_scope_with_our_pid_and_delegation_is_asked_for(path: str) -> None:
     assert set(asked) == {"Description", "PIDs", "Delegate", "CollectMode"}
 
 
+def test_the_limits_of_the_scope_are_asked_for(path: str) -> None:
+    """As numbers of 64 bits: more than 4 GiB arrives whole."""
+    with serving(path, good) as clients:
+        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT, {"MemoryMax": (5 << 32) + 1})
+    asked = dict(clients[0].asked[2][1][2])
+    assert asked["MemoryMax"] == ("t", (5 << 32) + 1)
+
+
 def test_a_foreign_pid_namespace_asks_for_the_sender(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Our number may be somebody else's there: 0 means who asks."""
     monkeypatch.setattr(manager, "_INITIAL_PID_NAMESPACE", 1)
     with serving(path, good) as clients:
-        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT)
+        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT, {})
     assert dict(clients[0].asked[2][1][2])["PIDs"] == ("au", [0])
 
 
@@ -78,7 +86,7 @@ def test_a_job_may_be_over_before_its_reply(path: str) -> None:
         client.start()
 
     with serving(path, serve):
-        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT)
+        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT, {})
 
 
 def test_a_job_that_fails(path: str) -> None:
@@ -184,7 +192,7 @@ def test_a_bus_that_trickles_is_given_up(path: str) -> None:
         client.wait_for_hangup()
 
     with serving(path, serve), pytest.raises(ManagerFault) as raised:
-        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT, clock=lambda: next(moments))
+        start_scope(Bus(f"unix:path={path}", "systemd"), UNIT, {}, clock=lambda: next(moments))
     assert raised.value.remedy == HANGS
 
 
@@ -225,7 +233,7 @@ def test_a_machine_without_the_library(path: str, monkeypatch: pytest.MonkeyPatc
 def test_an_address_that_is_none() -> None:
     """What the environment names may be anything."""
     with pytest.raises(ManagerFault) as raised:
-        start_scope(Bus("unix:path=%zz", "the user's systemd"), UNIT)
+        start_scope(Bus("unix:path=%zz", "the user's systemd"), UNIT, {})
     assert raised.value.message == (
         "the user's systemd is not reached on unix:path=%zz: Invalid argument"
     )

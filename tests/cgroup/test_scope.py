@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -35,6 +36,7 @@ class Desk(NamedTuple):
     fake: Tree
     host: Host
     asked: list[tuple[Bus, str]]
+    limits: list[dict[str, int]]
 
     def stand(self, path: str) -> None:
         """Let this process be in the cgroup `path`."""
@@ -74,14 +76,16 @@ def desk(
     mount = f"30 22 0:26 / {fake.top} rw - cgroup2 cgroup2 rw\n"
     (tmp_path / "proc" / "self" / "mountinfo").write_text(mount)
     (tmp_path / "run" / "systemd" / "system").mkdir(parents=True)
-    machine = Desk(fake, Host(str(tmp_path / "proc"), str(tmp_path / "run")), [])
+    host = Host(*(str(tmp_path / name) for name in ("proc", "run", "linger")))
+    machine = Desk(fake, host, [], [])
     fake.make("session.scope", procs=(ME,))
     machine.stand("/session.scope")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
 
-    def start(bus: Bus, unit: str) -> None:
+    def start(bus: Bus, unit: str, limits: dict[str, int]) -> None:
         machine.asked.append((bus, unit))
+        machine.limits.append(limits)
         fake.make(f"system.slice/{unit}")
         fake.write(fake.top / "system.slice" / unit, "cgroup.procs", str(ME))
         machine.stand(f"/system.slice/{unit}")
@@ -117,6 +121,18 @@ def test_root_gets_a_scope_of_the_system(desk: Desk, stack: ExitStack) -> None:
     made = desk.fake.top / "system.slice" / unit
     assert desk.fake.pids(made / "supervisor") == [ME]
     assert desk.fake.get(made, "cgroup.subtree_control") == "memory"
+
+
+def test_the_scope_has_the_limits_that_were_above_us_before(desk: Desk, stack: ExitStack) -> None:
+    """The tightest of each kind: a service's MemoryMax= still holds the run, outside of it."""
+    desk.listen("dbus/system_bus_socket", stack)
+    own = desk.fake.make("system.slice/job.service", procs=(ME,))
+    desk.fake.put(own, "memory.max", f"{8 << 30}\n")
+    desk.fake.put(own.parent, "memory.max", f"{9 << 30}\n")
+    desk.fake.put(own.parent, "memory.high", f"{5 << 30}\n")
+    desk.stand("/system.slice/job.service")
+    desk.place()
+    assert desk.limits == [{"MemoryMax": 8 << 30, "MemoryHigh": 5 << 30}]
 
 
 def test_the_scope_is_used_again(desk: Desk, stack: ExitStack) -> None:
@@ -163,6 +179,17 @@ def test_no_session_and_no_lingering(user: Desk) -> None:
     )
 
 
+def test_lingering_with_a_manager_that_has_ended(
+    user: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To linger once more would change nothing."""
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    os.makedirs(f"{user.host.linger}/{pwd.getpwuid(65534).pw_name}")
+    assert user.place() == refusal(
+        "the systemd of uid 65534 is not running", "as root: systemctl start user@65534.service"
+    )
+
+
 def test_a_session_without_a_bus(user: Desk) -> None:
     """A manager, but nothing to talk to it by."""
     os.makedirs(f"{user.host.run}/user/{UID}")
@@ -170,6 +197,38 @@ def test_a_session_without_a_bus(user: Desk) -> None:
         f"there is no session bus at {user.host.run}/user/{UID}/bus",
         "install dbus-user-session, or systemctl --user start dbus.socket",
     )
+
+
+@pytest.mark.parametrize("stale", [False, True], ids=["no socket", "a socket of nobody"])
+def test_a_session_whose_manager_has_ended(
+    user: Desk, stack: ExitStack, monkeypatch: pytest.MonkeyPatch, *, stale: bool
+) -> None:
+    """The bus would not help: there is nobody to be asked over it."""
+    (user.fake.top / MANAGER).rename(user.fake.top / "away")
+    os.makedirs(f"{user.host.run}/user/{UID}")
+    if stale:
+        path = user.listen(f"user/{UID}/bus", stack)
+        os.chown(path, 0, -1) if os.getuid() == 0 else None
+
+        def refuse(*_: object) -> None:
+            raise ManagerFault("not reached", "start the bus")
+
+        monkeypatch.setattr(scope, "start_scope", refuse)
+    assert user.place() == refusal(
+        f"the systemd of uid {UID} is not running", f"as root: systemctl start user@{UID}.service"
+    )
+
+
+def test_the_bus_of_whoever_called_su_is_not_asked(
+    user: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would refuse us, and none of its remedies would be one."""
+    address = f"unix:path={user.host.run}/user/0/bus"
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
+    found = user.place()
+    assert isinstance(found, Refusal)
+    assert found.reason.startswith(f"uid {UID} has no session and does not linger")
+    assert user.asked == []
 
 
 def test_the_users_own_bus_is_found_without_the_environment(
@@ -251,7 +310,7 @@ def test_a_manager_that_did_not_move_us(
         (
             ("write", "cgroup.subtree_control", errno.EROFS),
             "write '+memory' to {}/cgroup.subtree_control: Read-only file system",
-            "mount the cgroup file system writable (docker run --privileged)",
+            "for a service, ProtectControlGroups=no in its unit",
         ),
         (
             ("write", "cgroup.subtree_control", errno.EBUSY),
@@ -272,8 +331,8 @@ def test_a_scope_that_cannot_be_divided(
     desk.listen("dbus/system_bus_socket", stack)
     moving = vars(scope)["start_scope"]
 
-    def start(bus: Bus, unit: str) -> None:
-        moving(bus, unit)
+    def start(bus: Bus, unit: str, limits: dict[str, int]) -> None:
+        moving(bus, unit, limits)
         desk.fake.refuse(*refused)
 
     stack.enter_context(pytest.MonkeyPatch.context()).setattr(scope, "start_scope", start)
@@ -290,6 +349,21 @@ def test_a_machine_that_holds_memory_by_v1(desk: Desk, stack: ExitStack) -> None
     assert desk.place() == refusal(
         "the memory controller is held by cgroup v1",
         "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all",
+    )
+    assert desk.asked == []
+
+
+def test_a_service_that_sees_cgroups_read_only(
+    desk: Desk, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ProtectControlGroups=yes: a scope would be as read-only, and nobody is moved for nothing."""
+    desk.listen("dbus/system_bus_socket", stack)
+    seen = os.statvfs(desk.fake.top)
+    flags = (*seen[:8], seen.f_flag | os.ST_RDONLY, *seen[9:])
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(flags))
+    assert desk.place() == refusal(
+        f"{desk.fake.top}/session.scope is mounted read-only",
+        "for a service, ProtectControlGroups=no in its unit",
     )
     assert desk.asked == []
 

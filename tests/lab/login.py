@@ -46,5 +46,6 @@ def as_user(
     bare = ["/usr/bin/setpriv", *number, "/usr/bin/env", *account, *argv]
     if login == "bare":
         return bare
-    hide = 'mount -t tmpfs -o mode=755 none /run/user && exec "$@"'
+    empty = "mount -t tmpfs -o mode=755 none"
+    hide = f'{empty} /run/user && {empty} /var/lib/systemd/linger && exec "$@"'
     return ["/usr/bin/unshare", "--mount", "--", "/bin/sh", "-c", hide, "sh", *bare]

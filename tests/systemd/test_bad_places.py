@@ -66,6 +66,19 @@ def test_a_delegated_cgroup_that_may_have_no_child() -> None:
     nothing_is_left()
 
 
+@pytest.mark.parametrize("delegated", [True, False])
+def test_a_service_that_may_not_write_to_cgroups(*, delegated: bool) -> None:
+    """ProtectControlGroups=yes: rss, with the way out in the line, and no scope was made."""
+    options = ["-p", "ProtectControlGroups=yes", "-p", f"Delegate={delegated}"]
+    run = [SENTINEL, "exec", *LIMIT, "--", "cat", "/proc/self/cgroup"]
+    done = call([*SERVICE[:-2], "--unit=lab-bad.service", *options, *run])
+    assert (done.returncode, done.stdout) == (0, "0::/system.slice/lab-bad.service\n")
+    assert done.stderr == (
+        f"sentinel: watching by rss, the fallback: {TOP}/system.slice/lab-bad.service is mounted "
+        "read-only; for a cgroup: for a service, ProtectControlGroups=no in its unit\n"
+    )
+
+
 def test_a_place_that_has_no_room_for_the_leaf() -> None:
     """Sentinel has moved into its child, and that was the last one: 125 and one line."""
     done = call([*SERVICE, "sh", "-c", ALLOW, "1", *words("--", "echo", "started")])

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.guarded import victim_words
+from tests.kernel.guarded import SENTINEL, victim_words
 from tests.lab.login import as_user
 from tests.lab.systemd import USER
 from tests.systemd.runs import (
     SHOW,
+    TOP,
     USERS_MANAGER,
     call,
     nothing_is_left,
@@ -101,6 +102,23 @@ def test_an_oom_at_the_wall_ends_neither_the_guard_nor_its_unit(kind: str, tmp_p
     document = json.loads(outcome.read_text())
     assert document["backend"] == "cgroup"
     assert document["verdict"] in ("hard-limit", "soft-limit")
+    nothing_is_left()
+
+
+def test_a_unit_that_was_left_still_limits_the_run(tmp_path: Path) -> None:
+    """MemoryMax= of a service without Delegate=yes is the scope's, too: the warning is true."""
+    outcome = tmp_path / "outcome"
+    limits = ["--limit", "300M", "--hard-limit", "400M", "--json", str(outcome)]
+    argv = [SENTINEL, "exec", *limits, "--", *victim_words("leak", "rate=0", "max=200M")]
+    done = call(service("system", ["--unit=lab-limited.service", "-p", "MemoryMax=100M"], argv))
+    assert done.returncode == 124, done
+    warning = f"(100M, {TOP}/system.slice/lab-limited.service/memory.max), which is reached first"
+    assert warning in done.stderr
+    document = json.loads(outcome.read_text())
+    assert (document["backend"], document["verdict"]) == ("cgroup", "ancestor-limit")
+    scope = document["evidence"]["oom_above"]
+    assert scope.startswith(f"{TOP}/system.slice/sentinel-")
+    assert scope.endswith(".scope")
     nothing_is_left()
 
 
