@@ -41,7 +41,7 @@ def gather(
 
 
 def read_word(words: Words, name: str, parse: Callable[[str], T], default: T) -> T:
-    """Parse the word for `name`; a fault says where the word stands."""
+    """Parse the word for `name`. Raises UsageFault, which says where the word stands."""
     word = words.get(name)
     if word is None:
         return default

@@ -272,7 +272,7 @@ class RssEnclosure:
         self._reach(lambda identity: signal_identity(identity, number))
 
     def reclaim(self, size: int | None) -> None:
-        """Only the kernel can, and only from a cgroup."""
+        """Raises SentinelError: only the kernel can, and only from a cgroup."""
         del size
         raise SentinelError(
             "the rss backend cannot reclaim memory", "sentinel doctor tells how to get a cgroup"

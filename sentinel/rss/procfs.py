@@ -188,7 +188,7 @@ class Proc:
 
 
 def require(proc: Proc) -> None:
-    """Refuse to guard blindly, to watch other processes, and to let daemons escape."""
+    """Raises SentinelError rather than guard blindly, watch others, or let daemons escape."""
     if proc.statm(os.getpid()) is None:
         raise SentinelError("/proc/PID/statm cannot be read", "mount it: mount -t proc proc /proc")
     if proc.is_foreign():

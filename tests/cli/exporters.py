@@ -6,7 +6,6 @@ import http.client
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.victims.running import PATIENCE_SECONDS, Victim, wait_until
+from tests.victims.running import PATIENCE_SECONDS, Victim, running, wait_until
 
 SENTINEL = os.path.join(os.path.dirname(sys.executable), "sentinel")
 
@@ -118,14 +117,10 @@ def metered(
     """A guarded run with metrics at `port`; its exporter is ended with it."""
     backend = () if "--backend" in options else ("--backend", "rss")
     argv = [SENTINEL, "exec", "-q", *backend, "--name", name, f"--metrics={port}"]
-    process = subprocess.Popen([*argv, *options, "--", *command], stdout=subprocess.PIPE)
     try:
-        yield Victim(process)
+        with running([*argv, *options, "--", *command]) as guard:
+            yield guard
     finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
         for pid in exporters(port):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
