@@ -5,6 +5,7 @@ for and no process: one line appended to a file. A line is a tuple of plain valu
 writes it, read back by `ast.literal_eval`, which runs nothing.
 """
 
+import errno
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from sentinel.linux.clock import wall
 from sentinel.linux.locks import try_lock
 from sentinel.linux.runtime import Place, RuntimeDirectory, open_runtime_directory
-from sentinel.model.errors import SentinelError
+from sentinel.model.errors import KernelFileError, SentinelError
 from sentinel.model.outcome import Outcome
 
 SPOOL = "metrics-ended"
@@ -20,6 +21,7 @@ SPOOL = "metrics-ended"
 LONGEST_SPOOL = 1 << 19
 """Bytes from which on whoever appends folds: about 400 short runs that no exporter saw."""
 
+_REMEDY = "make room in that directory"
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 Plain = dict[str, dict[tuple[str, ...], float]]
@@ -88,11 +90,14 @@ def hand_over(word: LastWord, places: Sequence[Place] = ()) -> bool:
     """Leave `word` where exporters look; whether the words have become too many.
 
     Never waits: while somebody reads the spool, the word gets a file of its own.
-    Raises KernelFileError where there is no runtime directory, OSError where nothing fits.
+    Raises KernelFileError where there is no runtime directory, or no room in it.
     """
     directory = open_runtime_directory(places)
     try:
         return _append(directory, format_word(word))
+    except OSError as error:
+        path, number = f"{directory.path}/{SPOOL}", error.errno or errno.EIO
+        raise KernelFileError("write", path, number, remedy=_REMEDY) from error
     finally:
         directory.close()
 
@@ -102,7 +107,7 @@ def _append(directory: RuntimeDirectory, line: bytes) -> bool:
     try:
         # A reader removes the file while it has the lock: what is written then would be lost.
         if try_lock(fd) and os.fstat(fd).st_nlink:
-            os.write(fd, line)
+            _write(fd, line)
             return os.fstat(fd).st_size > LONGEST_SPOOL
     finally:
         os.close(fd)
@@ -110,8 +115,19 @@ def _append(directory: RuntimeDirectory, line: bytes) -> bool:
     draft = f"draft-metrics-{name}"
     fd = os.open(draft, _FLAGS | os.O_EXCL, 0o600, dir_fd=directory.fd)
     try:
-        os.write(fd, line)
+        _write(fd, line)
+        os.rename(draft, f"{SPOOL}-{name}", src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+    except OSError:
+        os.unlink(draft, dir_fd=directory.fd)
+        raise
     finally:
         os.close(fd)
-    os.rename(draft, f"{SPOOL}-{name}", src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
     return False
+
+
+def _write(fd: int, line: bytes) -> None:
+    """Append all of `line` or nothing: half a line would take the next one with it."""
+    before = os.fstat(fd).st_size
+    if os.write(fd, line) < len(line):
+        os.ftruncate(fd, before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -171,7 +171,9 @@ class PastRuns:
         try:
             spools = [name for name in os.listdir(directory.fd) if name.startswith(SPOOL)]
             if spools:
-                self._fold(directory, spools)
+                # With no room for the state it is told from memory; the words stay where they are.
+                with contextlib.suppress(OSError):
+                    self._fold(directory, spools)
             self._load(directory)
         finally:
             directory.close()
@@ -198,7 +200,8 @@ class PastRuns:
             taken = [held for name in spools if (held := _take(directory, name)) is not None]
             try:
                 words = [word for _, _, text in taken for word in _words(text)]
-                _replace(directory, format_past(fold(self._past, words)))
+                self._past = fold(self._past, words)
+                _replace(directory, format_past(self._past))
                 # Only now: a word that is read twice is counted once, a lost one never.
                 for name, _, _ in taken:
                     with contextlib.suppress(FileNotFoundError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -24,6 +25,7 @@ from sentinel.metrics.past import (
     parse_past,
     parse_word,
 )
+from sentinel.model.errors import KernelFileError
 
 WORD = LastWord(
     name="worker",
@@ -224,6 +226,46 @@ def test_a_spool_that_grows_is_told(
     size = len(format_word(WORD))
     monkeypatch.setattr(lastword, "LONGEST_SPOOL", 3 * size)
     assert [hand_over(WORD, places) for _ in range(4)] == [False, False, False, True]
+
+
+def test_a_word_that_does_not_fit_leaves_nothing_of_itself(
+    places: tuple[Place, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the spool, where it would spoil the next one, nor in a file of its own."""
+    hand_over(WORD, places)
+    write = os.write
+    why = f"{SPOOL}: No space left on device; make room in that directory"
+    with monkeypatch.context() as full, open(f"{places[0].path}/{SPOOL}", "rb") as spool:
+        full.setattr(os, "write", lambda fd, line: write(fd, line[: len(line) // 2]))
+        with pytest.raises(KernelFileError, match=why):
+            hand_over(AGAIN, places)
+        fcntl.flock(spool, fcntl.LOCK_EX)
+        with pytest.raises(KernelFileError, match=why):
+            hand_over(AGAIN, places)
+    assert files(places) == [SPOOL]
+    hand_over(AGAIN, places)
+    assert PastRuns(places).read() == fold({}, [WORD, AGAIN])
+
+
+def test_without_room_for_the_state_what_ended_is_told_all_the_same(
+    places: tuple[Place, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counters that went back would look like a restart. Once there is room it is written."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    reader = PastRuns(places)
+    hand_over(WORD, places)
+    reader.read()
+    hand_over(AGAIN, places)
+    with monkeypatch.context() as full:
+        full.setattr(past, "_replace", refuse)
+        for _ in range(2):
+            assert reader.read() == fold({}, [WORD, AGAIN])
+        assert SPOOL in files(places)
+    assert reader.read() == PastRuns(places).read() == fold({}, [WORD, AGAIN])
+    assert SPOOL not in files(places)
 
 
 def test_words_among_rubbish_are_found(places: tuple[Place, ...]) -> None:
