@@ -35,10 +35,10 @@ class Attendance:
         self._complain = complain
         self._attendants: list[Attendant] = []
 
-    def begin(self, attend: Attend, runs: Sequence[Run]) -> None:
-        """Make and begin the attendants."""
+    def begin(self, attend: Attend, find_runs: Callable[[], Sequence[Run]]) -> None:
+        """Make and begin the attendants, who are told the runs."""
         try:
-            attendants = list(attend.make())
+            runs, attendants = find_runs(), list(attend.make())
         except Exception as error:  # noqa: BLE001 - told; the run goes on without observers
             self._complain(_told("the observers", error))
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from sentinel.enclosure import Sweep
 from sentinel.guard.attendance import UNATTENDED, Attend, Attendance
@@ -18,9 +17,7 @@ from sentinel.model.errors import SentinelError, StartError
 from sentinel.model.outcome import Ledger, Moment, Outcome, Verdict
 from sentinel.model.snapshot import Reading
 from sentinel.model.spec import Command, RunSpec
-
-if TYPE_CHECKING:
-    from sentinel.guard.run import GuardedRun
+from sentinel.model.status import Run
 
 __all__ = ["Attend", "Launch", "end_by", "supervise"]
 
@@ -62,7 +59,7 @@ class _Supervisor:
         self._attendance = Attendance(self._loop, self._lost)
         self._attend_at: float | None = None
         self._guardians: list[Guardian] = []
-        self._runs: dict[Guardian, GuardedRun] = {}
+        self._runs: dict[Guardian, Run] = {}
         self._sweeps: list[Sweep] = []
 
     def run(self, launches: Sequence[Launch], opening: Callable[[], None]) -> list[Outcome]:
@@ -151,18 +148,21 @@ class _Supervisor:
                 _advance(sweep)
 
     def _begin_attendance(self) -> None:
-        """Let those come who observe; what they ask is not imported for a run that nobody asks."""
-        from sentinel.guard.run import GuardedRun
-
         self._attend_at = None
-        now = self._loop.now()
-        self._runs = {guardian: GuardedRun(guardian, now) for guardian in self._guardians}
-        self._attendance.begin(self._attend, list(self._runs.values()))
+        self._attendance.begin(self._attend, self._guarded_runs)
         # With what they have imported; and who ends sooner is not swapped out.
         with suppress(OSError):  # no descriptor is left to import it through
             from sentinel.linux.mlock import stay_in_memory
 
             stay_in_memory()
+
+    def _guarded_runs(self) -> Sequence[Run]:
+        """What observers ask: not imported for a run that ends before anybody could."""
+        from sentinel.guard.run import GuardedRun
+
+        now = self._loop.now()
+        self._runs = {guardian: GuardedRun(guardian, now) for guardian in self._guardians}
+        return list(self._runs.values())
 
     def _turn_guardian(self, guardian: Guardian, now: float, ready: set[object]) -> None:
         was_done = guardian.done

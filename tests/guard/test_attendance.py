@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
@@ -69,7 +69,7 @@ def attend(loop: Loop, *attendants: Noting) -> list[str]:
     """Let them live through everything; the complaints."""
     complaints: list[str] = []
     attendance = Attendance(loop, complaints.append)
-    attendance.begin(Attend(lambda: attendants), [RUN])
+    attendance.begin(Attend(lambda: attendants), lambda: [RUN])
     attendance.deadline()
     attendance.turn(1.0, set())
     attendance.told(RUN, MOMENT, None)
@@ -96,19 +96,27 @@ def test_the_nearest_deadline_counts(loop: Loop) -> None:
     """None wants none."""
     attendance = Attendance(loop, print)
     assert attendance.deadline() is None
-    attendance.begin(Attend(lambda: [Noting(due=7.0), Noting(), Noting(due=3.0)]), [])
+    attendance.begin(Attend(lambda: [Noting(due=7.0), Noting(), Noting(due=3.0)]), list)
     assert attendance.deadline() == 3.0
 
 
-def test_attendants_that_cannot_be_made_cost_nothing_but_a_line(loop: Loop) -> None:
-    """An import that fails, for one."""
+def broken() -> list[Any]:
+    """What somebody needed is not there."""
+    raise ImportError("no module named json")
 
-    def broken() -> list[Noting]:
-        raise ImportError("no module named json")
 
+@pytest.mark.parametrize(
+    ("make", "find_runs"),
+    [(broken, lambda: [RUN]), (lambda: [Noting()], broken)],
+    ids=["attendants", "runs"],
+)
+def test_an_import_that_fails_costs_nothing_but_a_line(
+    loop: Loop, make: Callable[[], list[Noting]], find_runs: Callable[[], list[Run]]
+) -> None:
+    """Those who would have come are not missed by the run."""
     complaints: list[str] = []
     attendance = Attendance(loop, complaints.append)
-    attendance.begin(Attend(broken), [RUN])
+    attendance.begin(Attend(make), find_runs)
     assert complaints == [
         "the observers failed, the run goes on without: ImportError: no module named json"
     ]
