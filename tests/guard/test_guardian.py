@@ -117,6 +117,7 @@ def test_children_of_others_are_none_of_its_business(begin: Starts) -> None:
     assert run.enclosure.done[-1] == "reaped 4242"
     run.turn()
     assert not run.guardian.done
+    assert [run.guardian.is_main(pid) for pid in (4242, run.main.pid)] == [False, True]
 
 
 # --- the soft limit --------------------------------------------------------------------------
@@ -403,6 +404,7 @@ def test_what_cannot_be_killed_is_given_up_after_ten_seconds(begin: Starts) -> N
     assert run.story()[-2:] == ["18 give up elapsed", "18 over: soft-limit-killed"]
     assert run.orders().count("kill") == 20
     assert run.guardian.deadline() is None
+    assert run.outcome.grace_used == 3.0, "up to the first kill"
 
 
 def test_a_survivor_is_named(begin: Starts) -> None:
