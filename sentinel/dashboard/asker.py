@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sentinel.linux.loop import Loop
-from sentinel.linux.sockets import connect
+from sentinel.linux.sockets import connect_to
 from sentinel.model.errors import KernelFileError
 
 LONGEST_ANSWER = 1 << 20
@@ -41,11 +41,8 @@ class Talk:
         """
         self.until = until
         self._buffer = b""
-        self._stream = connect(address.path)
+        self._stream = connect_to(address.path, address.uid)
         self.fd = self._stream.fd
-        if self._stream.peer().uid != address.uid:
-            self.close()
-            raise KernelFileError("trust", address.path, errno.EPERM)
         self._stream.send(f"{line}\n".encode())
 
     def take(self) -> bool:

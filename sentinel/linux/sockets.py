@@ -10,6 +10,7 @@ from __future__ import annotations
 import _socket
 import errno
 import os
+import stat
 import struct
 from typing import NamedTuple
 
@@ -172,6 +173,30 @@ def connect(path: str) -> Stream:
         sock.close()
         raise KernelFileError("connect to", path, error.errno or errno.EIO) from error
     return Stream(sock)
+
+
+def connect_to(path: str, uid: int) -> Stream:
+    """Connect to the socket `path` if user `uid` made it, whatever the path means next.
+
+    Who wrote the path down may have meant a service that obeys, or is started by, whoever
+    connects. Raises KernelFileError as `connect`, EPERM for what is no socket of that user's.
+    """
+    try:
+        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        raise KernelFileError("connect to", path, number or errno.ENOENT) from error
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISSOCK(status.st_mode) or status.st_uid != uid:
+            raise KernelFileError("trust", path, errno.EPERM)
+        stream = connect(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
+    if stream.peer().uid == uid:
+        return stream
+    stream.close()
+    raise KernelFileError("trust", path, errno.EPERM)
 
 
 def _new(op: str, path: str) -> _socket.socket:

@@ -12,7 +12,16 @@ from collections.abc import Iterator
 import pytest
 
 from sentinel.linux import sockets
-from sentinel.linux.sockets import BACKLOG, LONGEST_PATH, Listener, NoRoom, Peer, connect, listen
+from sentinel.linux.sockets import (
+    BACKLOG,
+    LONGEST_PATH,
+    Listener,
+    NoRoom,
+    Peer,
+    connect,
+    connect_to,
+    listen,
+)
 from sentinel.linux.watchlist import Watchlist
 from sentinel.model.errors import KernelFileError
 
@@ -124,6 +133,28 @@ def test_connecting_where_nobody_listens_is_refused(directory: str) -> None:
         with pytest.raises(KernelFileError) as caught:
             connect(os.path.join(directory, name))
         assert caught.value.errno == number
+
+
+def test_a_path_that_another_user_wrote_down(listener: Listener) -> None:
+    """Only what that user made is connected to: no other's socket, no symlink, nothing else."""
+    me, stranger = os.geteuid(), os.geteuid() + 1
+    connect_to(listener.path, me).close()
+    accepted = listener.accept()
+    assert accepted is not None
+    accepted.close()
+    link, file = listener.path + ".link", listener.path + ".file"
+    os.symlink(listener.path, link)
+    with open(file, "w"):
+        pass
+    for path, uid in ((listener.path, stranger), (link, me), (file, me)):
+        with pytest.raises(KernelFileError) as refused:
+            connect_to(path, uid)
+        assert (refused.value.op, refused.value.errno) == ("trust", errno.EPERM)
+    assert listener.accept() is None
+    for path, number in ((listener.path + ".none", errno.ENOENT), ("a\0b", errno.ENOENT)):
+        with pytest.raises(KernelFileError) as missing:
+            connect_to(path, me)
+        assert missing.value.errno == number
 
 
 def test_a_full_backlog_does_not_hold_up_who_connects(listener: Listener) -> None:
