@@ -12,6 +12,8 @@ from typing import NamedTuple
 FORMAT = b"sentinel-run-1"
 PATHS = frozenset({"socket", "leaf"})
 _END = b"end"
+_NEVER = 1e15
+"""Seconds since the epoch that no clock shows."""
 
 
 class Entry(NamedTuple):
@@ -65,7 +67,7 @@ def parse_entry(text: bytes) -> Entry | None:
             pid=int(found["pid"]),
             main=int(found["main"]),
             uid=int(found["uid"]),
-            started=float(found["started"]),
+            started=_moment(found["started"]),
             boot_id=found["boot_id"],
             pid_namespace=_number(found["pid_namespace"]),
             socket=_path(found["socket"]),
@@ -77,6 +79,14 @@ def parse_entry(text: bytes) -> Entry | None:
         )
     except (KeyError, ValueError):
         return None
+
+
+def _moment(text: str) -> float:
+    """Seconds. Raises ValueError, also for what is a float and no moment: nan sorts nowhere."""
+    moment = float(text)
+    if not 0.0 <= moment < _NEVER:
+        raise ValueError(text)
+    return moment
 
 
 def _number(text: str) -> int | None:

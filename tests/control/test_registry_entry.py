@@ -75,6 +75,8 @@ def test_a_later_version_may_say_more() -> None:
         TEXT.replace(b"pid=17\n", b""),
         TEXT.replace(b"soft=209715200", b"soft="),
         TEXT.replace(b"started=1763800000.25", b"started=soon"),
+        TEXT.replace(b"started=1763800000.25", b"started=nan"),
+        TEXT.replace(b"started=1763800000.25", b"started=inf"),
         b"\xff\xfe" * 100,
         b"\0" * 4096,
         TEXT + b"x",
