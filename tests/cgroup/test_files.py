@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sentinel.cgroup import files
 from sentinel.cgroup.files import MemoryStat, Mount
+from sentinel.model.status import Pressure
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -296,3 +297,22 @@ def test_own_path(text: str, path: str | None, v1: tuple[str, ...]) -> None:
     """The path in the v2 hierarchy, byte for byte, and what v1 holds."""
     assert files.parse_own_path(text) == path
     assert files.controllers_of_v1(text) == v1
+
+
+@pytest.mark.parametrize(
+    ("text", "pressure"),
+    [
+        (
+            "some avg10=1.50 avg60=0.40 avg300=0.10 total=12345\n"
+            "full avg10=0.25 avg60=0.10 avg300=0.00 total=2345\n",
+            Pressure(some=1.5, full=0.25),
+        ),
+        ("some avg10=99.99 avg60=0.00 avg300=0.00 total=0\n", Pressure(some=99.99, full=0.0)),
+        ("some total=0\nfull total=0\n", None),
+        ("full avg10=3.00 avg60=0.00 avg300=0.00 total=0\n", None),
+        ("", None),
+    ],
+)
+def test_pressure(text: str, pressure: Pressure | None) -> None:
+    """The ten-second averages of psi.rst; unknown where the file does not tell `some`."""
+    assert files.parse_pressure(text) == pressure
