@@ -299,14 +299,16 @@ def test_own_path(text: str, path: str | None, v1: tuple[str, ...]) -> None:
     assert files.controllers_of_v1(text) == v1
 
 
+PSI = """\
+some avg10=1.50 avg60=0.40 avg300=0.10 total=12345
+full avg10=0.25 avg60=0.10 avg300=0.00 total=2345
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "pressure"),
     [
-        (
-            "some avg10=1.50 avg60=0.40 avg300=0.10 total=12345\n"
-            "full avg10=0.25 avg60=0.10 avg300=0.00 total=2345\n",
-            Pressure(some=1.5, full=0.25),
-        ),
+        (PSI, Pressure(some=1.5, full=0.25)),
         ("some avg10=99.99 avg60=0.00 avg300=0.00 total=0\n", Pressure(some=99.99, full=0.0)),
         ("some total=0\nfull total=0\n", None),
         ("full avg10=3.00 avg60=0.00 avg300=0.00 total=0\n", None),
