@@ -211,13 +211,16 @@ class RssEnclosure:
         """Signal everybody that a walk finds, until one finds nobody new; how many there were."""
         began = self._clock()
         reached: set[Identity] = set()
+        met: set[Identity] = set()
         complete = False
         while True:
             # Those known first: while a walk goes on they would fork.
-            fresh = [m.identity for m in self._family.alive() if m.identity not in reached]
-            for identity in fresh:
-                signal_one(identity)
-            reached.update(fresh)
+            fresh = [member for member in self._family.living() if member.identity not in met]
+            met.update(member.identity for member in fresh)
+            for member in self._family.alive(fresh):
+                signal_one(member.identity)
+                reached.add(member.identity)
+            # One that was met and ended before it was reached may have left children.
             if (complete and not fresh) or self._clock() - began > MOST_KILLING:
                 return len(reached)
             complete = self._family.walk()

@@ -97,9 +97,9 @@ class Family:
         """Members that had not ended when last looked at, the main process first."""
         return [member for member in self._members.values() if not member.ended]
 
-    def alive(self) -> Iterator[Member]:
-        """The same, each looked at once more as it is asked for."""
-        for member in self.living():
+    def alive(self, among: Iterable[Member] | None = None) -> Iterator[Member]:
+        """The same, or `among` them, each looked at once more as it is asked for."""
+        for member in self.living() if among is None else among:
             member.refresh(self._proc)
             if not member.ended:
                 yield member
@@ -133,13 +133,15 @@ class Family:
     def walk(self) -> bool:
         """Find every member that is below us now, and drop those that are gone.
 
-        Whether the walk came to an end: false while members are born faster than they are met.
+        Whether nobody can have been missed: not while members are born faster than they are met,
+        nor when one has ended since it was met, whose children would be ours by now.
         """
         began = self._clock()
         self._follow_strangers()
         complete = self._walk_children() if self._by_children else self.scan()
         for member in self.living():
             member.refresh(self._proc)
+            complete = complete and not member.ended
         self._drop_ended()
         self._walked = self._clock()
         self._walk_cost = self._walked - began
@@ -149,11 +151,13 @@ class Family:
         """Go down from us, and from members that for once cannot be reached, until all is seen."""
         seen: set[int] = set()
         for _ in range(MOST_ROUNDS):
-            fresh = self._below(self._own, seen)
+            fresh = []
             for member in self.living():
                 member.refresh(self._proc)
                 if not member.ended and member.identity.pid not in seen:
                     fresh += self._below(member.identity.pid, seen)
+            # Last: whoever has ended until now has left its children to us.
+            fresh += self._below(self._own, seen)
             if not fresh:
                 return True
             while fresh:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sentinel.linux.kinship import Delivery
+from sentinel.linux.kinship import Delivery, has_children
 from sentinel.linux.process import process_stat
 from sentinel.model.errors import SentinelError
 from sentinel.model.events import Happening
@@ -330,11 +330,20 @@ def killed(run: Held) -> bool:
     return run.enclosure.is_empty()
 
 
-def test_kills_a_churn() -> None:
+@pytest.mark.parametrize(("width", "pause"), [(4, 1000), (1, 0)])
+def test_kills_a_churn(width: int, pause: int) -> None:
     """Processes that fork a successor and exit, over and over, are caught by repeated kills."""
-    with held(started("churn", "width=4", "pause=1000"), 1024 * MIB) as run:
+    words = (f"width={width}", f"pause={pause}", "seconds=300")
+    with held(started("churn", *words), 1024 * MIB) as run:
         run.ready()
         run.until("the end", lambda: killed(run))
+        run.until("the last to be reaped, and no successor of it", lambda: reaped(run))
+
+
+def reaped(run: Held) -> bool:
+    """Reap; whether the kernel knows of no child of ours any more."""
+    run.reap()
+    return not has_children()
 
 
 def test_is_empty_with_a_stranger() -> None:

@@ -304,6 +304,42 @@ def test_a_walk_may_not_come_to_an_end(mock: MockProc) -> None:
     assert not begun(mock).walk()
 
 
+class CometProc(Proc):
+    """Our one child forks its successor and ends when our children were listed and are known."""
+
+    listed: list[int] | None = None
+
+    def children(self, pid: int) -> list[int] | None:
+        """Those that there are; then the last of them is a zombie that has left a child to us."""
+        found = super().children(pid)
+        if pid == os.getpid() and found:
+            if found == self.listed:
+                mock = MockProc(Path(self.root))
+                mock.process(found[-1], state="Z")
+                mock.process(found[-1] + 1)
+                mock.own(*found, found[-1] + 1)
+            self.listed = found
+        return found
+
+
+@pytest.mark.pure
+def test_who_ends_during_a_walk_may_have_left_somebody(mock: MockProc) -> None:
+    """Nobody that was met lives any more, and yet the walk has not seen everybody."""
+    mock.proc = CometProc(str(mock.root))
+    family = begun(mock)
+    assert not family.walk()
+    assert pids(family) == []
+
+
+@pytest.mark.pure
+def test_who_ended_before_the_walk_has_left_all_to_us(mock: MockProc) -> None:
+    """A member that is a zombie by now keeps no walk from coming to an end."""
+    family = begun(mock)
+    mock.process(MAIN, state="Z")
+    assert family.walk()
+    assert pids(family) == []
+
+
 # --- real processes -------------------------------------------------------------------------
 
 

@@ -41,7 +41,8 @@ void mode_churn(void) {
     if (width < 1 || width > 64) fail(2, "width=%ld is not between 1 and 64", width);
     for (long i = 0; i < width; i++)
         if (fork_child() == 0) {
-            while (!ended() && fork() <= 0) usleep(pause);
+            while (!ended() && fork() <= 0)
+                if (pause) usleep(pause);
             _exit(0);
         }
     say("ready pid=%d", (int)getpid());
