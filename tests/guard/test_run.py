@@ -155,6 +155,10 @@ def test_a_frozen_run_is_thawed_before_it_is_asked(begin: Starts) -> None:
     assert run.outcome.verdict is Verdict.STOPPED
     counts = guarded.actions().counts
     assert (counts["freeze"], counts["thaw"], counts["sigterm"]) == (1, 1, 1)
+    assert [said for said in run.story() if said in ("0 frozen", "0 thawed")] == [
+        "0 frozen",
+        "0 thawed",
+    ]
 
 
 def test_a_timeout_runs_on_while_frozen(begin: Starts) -> None:
