@@ -31,6 +31,9 @@ milliseconds; on a machine that thrashes, where people look, tenths of a second.
 MOST_AT_A_TIME = 64
 """Threads that ask."""
 
+MOST_LATE = 2
+"""Runs that a thread waits for in vain; then the rest is shown unasked."""
+
 LONGEST_CELL = 80
 """Characters of a cell. The longest name and a uid before it have room."""
 
@@ -81,17 +84,21 @@ def _list(*, everybody: bool, as_json: bool) -> int:
 
 
 def asked(entries: Sequence[Entry]) -> list[Row]:
-    """What each of `entries` answers in time."""
+    """What each of `entries` answers in time; however many do not, it is soon told."""
     answers: list[Document | None] = [None] * len(entries)
     waiting = list(enumerate(entries))
 
     def work() -> None:
-        while waiting:
+        late = 0
+        while waiting and late < MOST_LATE:
             try:
                 at, entry = waiting.pop()
             except IndexError:
                 return
-            answers[at] = _status(entry)
+            try:
+                answers[at] = _status(entry)
+            except client.Late:
+                late += 1
 
     threads = [Thread(target=work, daemon=True) for _ in entries[:MOST_AT_A_TIME]]
     for thread in threads:
@@ -102,9 +109,12 @@ def asked(entries: Sequence[Entry]) -> list[Row]:
 
 
 def _status(entry: Entry) -> Document | None:
+    """What `entry` answers; None when it does not. Raises Late."""
     try:
         with reached(entry) as path:
             document = parsed(client.ask(path, "status json", PATIENCE))
+    except client.Late:
+        raise
     except SentinelError:
         return None
     return None if "error" in document else document

@@ -23,6 +23,10 @@ class ControlError(SentinelError):
     """A run could not be asked: nobody listens, nobody answers, or the answer makes no sense."""
 
 
+class Late(ControlError):
+    """Somebody listens there, and did not answer in time."""
+
+
 def ask(socket_path: str, line: str, timeout: float = TIMEOUT) -> str:
     """Send `line` and return the whole answer, newlines and all.
 
@@ -121,7 +125,7 @@ def _wait(sock: socket.socket, passed_to: int) -> None:
         raise BrokenPipeError
 
 
-def _late(path: str, timeout: float) -> ControlError:
-    return ControlError(
+def _late(path: str, timeout: float) -> Late:
+    return Late(
         f"{path} did not answer within {timeout:g} s", "its guard may be stopped: see sentinel ls"
     )

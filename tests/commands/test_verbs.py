@@ -370,13 +370,14 @@ def test_ls_in_json(play: Play, run: Run, monkeypatch: pytest.MonkeyPatch) -> No
 def test_ls_waits_once_for_all_who_do_not_answer(
     play: Play, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many stopped guards are asked side by side: all are shown."""
+    """Stopped guards are asked side by side, and when time is out no more: all are shown."""
     monkeypatch.setattr(ls, "PATIENCE", 0.05)
-    for number in range(10):
-        play(f"stopped{number}")
+    monkeypatch.setattr(ls, "MOST_AT_A_TIME", 2)
+    runs = [play(f"stopped{number}") for number in range(20)]
     status, out, _ = run("ls")
     assert status == 0
-    assert out.count("  ?      rss  ") == 10
+    assert out.count("  ?      rss  ") == 20
+    assert sum(len(played.heard) for played in runs) < 10
 
 
 def test_ls_without_runs(play: Play, run: Run) -> None:
