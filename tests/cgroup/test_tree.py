@@ -218,3 +218,26 @@ def test_populated(fake: Tree, opened: Cgroup, text: str, *, populated: bool) ->
     fake.put(fake.top, "cgroup.events", text + "frozen 0\n")
     assert opened.is_populated() is populated
     opened.close()
+
+
+def test_a_real_refusal_names_what_was_tried(tmp_path: Path) -> None:
+    """Of the file system itself, for reading as for making."""
+    (tmp_path / "a").mkdir()
+    opened = Cgroup.open(str(tmp_path))
+    with pytest.raises(KernelFileError) as unread:
+        opened.read("a")
+    assert str(unread.value) == f"cannot read {tmp_path}/a: Is a directory"
+    name = "n" * 256
+    with pytest.raises(KernelFileError) as unmade:
+        opened.make_child(name)
+    assert str(unmade.value) == f"cannot mkdir {tmp_path}/{name}: File name too long"
+    opened.close()
+
+
+@pytest.mark.parametrize("size", [1, 2047, 2048, 1 << 16, 100_000])
+def test_a_file_is_read_to_its_end(tmp_path: Path, size: int) -> None:
+    """Ten thousand pids are more than one read(2) brings."""
+    (tmp_path / "cgroup.procs").write_text("7" * size)
+    opened = Cgroup.open(str(tmp_path))
+    assert opened.read("cgroup.procs") == "7" * size
+    opened.close()
