@@ -21,6 +21,10 @@ PLACES_IN_ROOT = ("init", "crun-exec")
 """Where the processes of a container are once its root hands out controllers: its own, and those
 that crun adds later (`podman exec`)."""
 WRITABLE_UNIT = "for a service, ProtectControlGroups=no in its unit"
+_OWN_VIEW = (
+    "start the container with --cgroupns=host, or without the host's /sys/fs/cgroup in it, which "
+    "rootless podman brings in with --network host"
+)
 _MOVES = 100
 """Rounds of moving processes before a forking neighbour wins (EBUSY)."""
 
@@ -67,11 +71,8 @@ def own_cgroup(host: Host) -> str | Refusal:
     path = files.parse_own_path(proc_cgroup)
     mounts = files.parse_mounts(host.read("self/mountinfo"))
     if path is None or not mounts:
-        return Refusal(
-            step,
-            "no cgroup v2 hierarchy is mounted",
-            "boot with systemd.unified_cgroup_hierarchy=1 or mount cgroup2 on /sys/fs/cgroup",
-        )
+        remedy = "boot with systemd.unified_cgroup_hierarchy=1 or mount cgroup2 on /sys/fs/cgroup"
+        return Refusal(step, "no cgroup v2 hierarchy is mounted", remedy)
     if path == "/.." or path.startswith("/../"):
         reason = f"this process is in {path}, outside its cgroup namespace"
         return Refusal(step, reason, "start it inside the container's own cgroup namespace")
@@ -79,9 +80,9 @@ def own_cgroup(host: Host) -> str | Refusal:
         inside = _below(mount.root, path)
         if inside is not None and os.path.isdir(mount.point + inside):
             return (mount.point + inside).rstrip("/") or "/"
-    return Refusal(
-        step, f"own cgroup {path} is not below any cgroup2 mount", "mount the whole hierarchy"
-    )
+    reason = f"own cgroup {path} is not below any cgroup2 mount"
+    beyond = any(mount.root.startswith("/..") for mount in mounts)
+    return Refusal(step, reason, _OWN_VIEW if beyond else "mount the whole hierarchy")
 
 
 def _below(root: str, path: str) -> str | None:
@@ -252,11 +253,8 @@ def held_by_v1(host: Host) -> Refusal | None:
     """Why no cgroup of v2 has memory here; None unless v1 holds it."""
     if "memory" not in files.controllers_of_v1(host.read("self/cgroup")):
         return None
-    return Refusal(
-        "own subtree",
-        "the memory controller is held by cgroup v1",
-        "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all",
-    )
+    remedy = "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all"
+    return Refusal("own subtree", "the memory controller is held by cgroup v1", remedy)
 
 
 def _vacate(parent: Cgroup, main: str) -> None:
