@@ -29,6 +29,8 @@ pytestmark = pytest.mark.pure
 MIB = 1 << 20
 LIMIT = 200 * MIB
 OVER, UNDER = "over", "under"
+BEGAN = 1000.0
+"""What the clock shows at the start: nothing may depend on its zero."""
 CHEAP = 0.00001
 """Seconds that a look at one process takes."""
 
@@ -39,8 +41,8 @@ def mebi(amount: float) -> int:
 
 
 def tally(at: float, anon: float, shared: float = 0, swap: float = 0, grown: float = 0) -> Tally:
-    """A tally in MiB."""
-    return Tally(at, mebi(anon), mebi(shared), mebi(swap), mebi(grown), processes=1)
+    """A tally in MiB, `at` seconds after the start."""
+    return Tally(BEGAN + at, mebi(anon), mebi(shared), mebi(swap), mebi(grown), processes=1)
 
 
 def survey(
@@ -112,7 +114,10 @@ def test_crossed_once() -> None:
     judge = threshold()
     seen = tally(3, 250)
     found = surveyed(judge, seen, survey(seen, 250))
-    assert (found.crossed, found.walled, found.cleared, found.first_over) == (True, False, False, 3)
+    assert (found.crossed, found.walled, found.cleared, found.first_over) == (
+        *(True, False, False),
+        BEGAN + 3,
+    )
     later = tally(4, 260)
     again = surveyed(judge, later, survey(later, 260))
     assert (again.crossed, again.cleared) == (False, False)
@@ -147,7 +152,22 @@ def test_hard_limit() -> None:
     assert not surveyed(judge, seen, survey(seen, 250)).walled
     more = tally(1, 301)
     found = surveyed(judge, more, survey(more, 301))
-    assert (found.crossed, found.walled, found.first_over) == (False, True, 1)
+    assert (found.crossed, found.walled, found.first_over) == (False, True, BEGAN + 1)
+
+
+def test_the_way_to_the_wall_is_watched_after_the_soft_limit() -> None:
+    """A run under --for or in its grace goes on growing: its head-room is looked at as closely."""
+    judge = threshold(hard=300 * MIB)
+    seen = tally(0, 201)
+    assert surveyed(judge, seen, survey(seen, 201)).crossed
+    looks = [0.0]
+    for _ in range(12):
+        looks.append(looks[-1] + judge.observe(tally(looks[-1], 201), CHEAP).again)
+    seconds = looks[-1] - looks[-2]
+    near = judge.observe(tally(looks[-1], 290, grown=89), CHEAP)
+    assert near.again == pytest.approx(10 / (89 / seconds) / 2)
+    beyond = tally(looks[-1] + near.again, 301, grown=11)
+    assert surveyed(judge, beyond, survey(beyond, 301)).walled
 
 
 def test_hard_limit_is_about_the_working_set() -> None:
@@ -251,7 +271,15 @@ def test_doubt_ends() -> None:
         now += max(finding.again, 0.011)
         seen = tally(now, 400)
     assert DOUBT_FOR < now < DOUBT_FOR + 0.02
-    assert finding.first_over == 0
+    assert finding.first_over == BEGAN
+
+
+def test_doubt_begins_anew_after_a_survey_under_the_limit() -> None:
+    """Only an unbroken row of surveys is believed in spite of what moved under them."""
+    judge = threshold()
+    for at, anon in ((0, 250), (0.05, 150), (1.2, 250)):
+        seen = tally(at, 400)
+        assert not surveyed(judge, seen, survey(seen, anon, doubt=60)).crossed
 
 
 def test_doubt_smaller_than_the_excess_does_not_matter() -> None:
