@@ -33,7 +33,8 @@ def gauge_lines(run: Watched, width: int, glyphs: Glyphs) -> list[Text]:
 
 
 def _labelled(label: str) -> Text:
-    return Text(label.ljust(LABEL), "dim", no_wrap=True)
+    # A style given to Text itself is that of all that is appended, too.
+    return Text(no_wrap=True).append(label.ljust(LABEL), "dim")
 
 
 def _limits(run: Watched, status: RunStatus, width: int, glyphs: Glyphs) -> Text:
@@ -158,7 +159,7 @@ def event_lines(events: Sequence[Happened], room: int) -> list[Text]:
     """The newest `room` events, oldest first."""
     lines = []
     for event in events[-room:] if room > 0 else ():
-        line = Text(f"{event.at:+9.2f}s ", "dim", no_wrap=True)
+        line = Text(no_wrap=True).append(f"{event.at:+9.2f}s ", "dim")
         line.append(printable(event.what))
         if event.detail:
             line.append(f": {printable(event.detail)}")

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.console import Console
 from rich.text import Text
 
 from sentinel.dashboard.board import Board, Process, Size
-from sentinel.dashboard.gauges import ASCII
+from sentinel.dashboard.detail import event_lines, gauge_lines
+from sentinel.dashboard.gauges import ASCII, UNICODE
 from sentinel.dashboard.layout import pane_size
 from sentinel.model.spec import Count
 from tests.dashboard.boards import BOARD, HOSTILE, LEAK, RUNS, drawn, golden, watched
@@ -186,6 +188,15 @@ def test_a_silent_run_is_shown_with_its_last_answer() -> None:
     assert lines[2].split()[:4] == ["▶", "leaker", "silent", "148M"]
     assert lines[4].rstrip() == "no answer: no answer within 0.9 s"
     assert lines[5].startswith("memory")
+
+
+def test_only_labels_are_dim() -> None:
+    """What is looked for in the night stands out: the figures, and what happened."""
+    console = Console()
+    lines = gauge_lines(LEAK, 80, UNICODE) + event_lines(LEAK.events, 2)
+    for line, word in zip(lines, ("148M", "peak", "anon", "+12M/s", "soft", "asked"), strict=True):
+        assert line.get_style_at_offset(console, 0).dim
+        assert not line.get_style_at_offset(console, line.plain.index(word)).dim
 
 
 @given(sizes)
