@@ -47,13 +47,13 @@ def command() -> click.Command:
     import click
     from click.shell_completion import CompletionItem
 
-    from sentinel.commands.group import Spelled
+    from sentinel.commands.group import Spelled, Tabled
 
     def a_file(*given: object) -> list[CompletionItem]:
         return [CompletionItem(given[-1], type="file")]
 
     options: list[click.Parameter] = [
-        click.Option(
+        Tabled(
             [f"--{option.name}", *([f"-{option.short}"] if option.short else [])],
             metavar=option.metavar or None,
             is_flag=None if option.metavar else True,

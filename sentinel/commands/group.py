@@ -33,6 +33,15 @@ class Spelled(click.Command):
         return super().parse_args(ctx, spelled_out(args))
 
 
+class Tabled(click.Option):
+    """An option of the table, whose metavar says itself how its value is joined to it."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """`--metrics[=PORT]`, as it is written."""
+        record = super().get_help_record(ctx)
+        return record and (record[0].replace(" [=", "[="), record[1])
+
+
 class Verbs(click.Group):
     """The verbs by name; the module of a verb is imported when the verb is used."""
 

@@ -146,6 +146,14 @@ def test_anything_else_is_for_click_to_explain(words: list[str]) -> None:
     assert read_words(words) is None
 
 
+def test_the_help_shows_a_value_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """With a `=` where nothing else will do."""
+    run(["exec", "--help"], VERBS)
+    shown = capsys.readouterr().out
+    for word in ("--limit SIZE ", "--metrics[=PORT] ", "--dashboard[=yes|no] "):
+        assert f"  {word}" in shown
+
+
 def test_click_has_every_option_of_the_table() -> None:
     """Names, short names and whether there is a value come from the one table."""
     found = {
