@@ -169,17 +169,22 @@ class FakeEnclosure:
 
     def read(self, now: float) -> Reading | None:
         """What the test says that the memory is."""
+        self._check_open()
         return None if self.memory is None else self.memory._replace(at=now)
 
     def tally(self) -> Tally:
         """What the test says that was counted."""
-        if self._alive < 0:
-            raise AssertionError("asked after it was closed")
+        self._check_open()
         return self.counted
 
     def pressure(self) -> Pressure | None:
         """Nobody measures it here."""
+        self._check_open()
         return None
+
+    def _check_open(self) -> None:
+        if self._alive < 0:
+            raise AssertionError("asked after it was closed")
 
     def set_limits(self, limits: Limits, now: float) -> None:
         """Only noted."""

@@ -74,6 +74,29 @@ def test_walks_the_whole_tree(mock: MockProc) -> None:
 
 
 @pytest.mark.pure
+def test_everybody_below_a_process_is_its_descendant(mock: MockProc) -> None:
+    """However deep, each with its start, and not the process itself."""
+    for pid, child in ((MAIN, 101), (101, 102), (102, 103)):
+        mock.process(child, start=child * 2)
+        mock.process(pid, start=pid * 2)
+        mock.children(pid, child)
+    assert descendants(mock.proc, MAIN) == {Identity(pid, pid * 2) for pid in (101, 102, 103)}
+
+
+@pytest.mark.pure
+def test_who_is_alive_is_looked_at_once_more(mock: MockProc) -> None:
+    """Nobody is signalled for having lived at the last walk."""
+    family = begun(mock)
+    mock.children(MAIN, 101, 102)
+    for pid in (101, 102):
+        mock.process(pid)
+    family.walk()
+    mock.gone(101)
+    assert sorted(pids(family)) == [MAIN, 101, 102]
+    assert [member.identity.pid for member in family.alive()] == [MAIN, 102]
+
+
+@pytest.mark.pure
 def test_an_orphan_stays(mock: MockProc) -> None:
     """A daemon whose parents are gone is our own child now, and the same member."""
     family = begun(mock)
