@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from sentinel.guard.attendance import ATTEND_AFTER
 from sentinel.guard.attendant import Attendant
 from sentinel.model.spec import Observation, RunSpec
 from sentinel.model.status import Actions, RunStatus
@@ -21,18 +20,13 @@ def attendants(
 
     `spare` leaves a process of Sentinel's own out of the run, where that is known by descent.
     """
+    from sentinel.control.server import ControlServer, Settings
 
-    def control() -> Attendant:
-        from sentinel.control.server import ControlServer, Settings
-
-        return ControlServer(Settings(spec.observation), hear, _exposition)
-
+    control = ControlServer(Settings(spec.observation), hear, _exposition)
     if spec.observation.metrics is None:
-        return [control()]
-    # Whose numbers are collected is counted however short its life was; the socket can wait.
-    from sentinel.guard.later import Later
-
-    return [_metrics(spec.observation, hear, spare), Later(control, ATTEND_AFTER)]
+        return [control]
+    # A run's last word comes before the registry forgets the run.
+    return [_metrics(spec.observation, hear, spare), control]
 
 
 def _metrics(

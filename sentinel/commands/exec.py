@@ -12,7 +12,6 @@ from sentinel.config.options import OPTIONS
 from sentinel.config.resolve import Available, Resolved, resolve
 from sentinel.config.sources import Words, gather, is_quiet
 from sentinel.control.claims import free_name, release_unused
-from sentinel.guard.attendance import ATTEND_AFTER
 from sentinel.guard.supervisor import Attend, Launch, supervise
 from sentinel.model.errors import SentinelError, UsageFault
 from sentinel.model.outcome import Ledger, Moment, Outcome, Verdict
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 
     import click
 
+    from sentinel.commands.counting import Count
+    from sentinel.enclosure import Enclosure
     from sentinel.guard.attendant import Attendant
     from sentinel.report.target import Target
 
@@ -112,11 +113,11 @@ def execute(given: Given) -> int:
 
         return execute_dashboarded(given)
     target = _target(words["json"].text) if "json" in words else None
-    attended: list[Attendant] = []
-    outcome = _run(resolved, attended, quiet=quiet, verbose="verbose" in given.flags)
+    count = _count(resolved.spec)
+    outcome = _run(resolved, count, quiet=quiet, verbose="verbose" in given.flags)
     _tell(outcome, resolved.spec, quiet=quiet)
-    if resolved.spec.observation.metrics is not None:
-        _count(outcome, resolved.spec, attended, quiet=quiet)
+    if count is not None and (lost := count.ended(outcome)) and not quiet:
+        say(f"{outcome.name}: {lost}")
     if target is not None:
         _deliver(target, outcome)
     return outcome.exit_status if outcome.interrupted_by is None else -outcome.interrupted_by
@@ -147,8 +148,17 @@ def _own_environment() -> tuple[bytes, ...]:
     return tuple(data.removesuffix(b"\0").split(b"\0")) if data else ()
 
 
-def _run(resolved: Resolved, attended: list[Attendant], *, quiet: bool, verbose: bool) -> Outcome:
-    """Place, start and guard the command; those who come to attend it are put into `attended`."""
+def _count(spec: RunSpec) -> Count | None:
+    """What counts the run however short it is, if runs are counted."""
+    if spec.observation.metrics is None:
+        return None
+    from sentinel.commands.counting import Count
+
+    return Count(spec.command)
+
+
+def _run(resolved: Resolved, count: Count | None, *, quiet: bool, verbose: bool) -> Outcome:
+    """Place, start and guard the command; a run that cannot be placed has an outcome too."""
     spec, notices = resolved
     spec = spec._replace(name=free_name(spec.name))
     narrator = Narrator(verbose=verbose)
@@ -157,6 +167,8 @@ def _run(resolved: Resolved, attended: list[Attendant], *, quiet: bool, verbose:
         text = narrator.tell(spec, moment, reading)
         if text and not quiet:
             say(text)
+        if count is not None:
+            count.told(moment, enclosure.where)
 
     try:
         enclosure, sweeps, more = enclose(spec)
@@ -170,27 +182,30 @@ def _run(resolved: Resolved, attended: list[Attendant], *, quiet: bool, verbose:
         for notice in () if quiet else (*notices, *more):
             say(notice)
 
-    def make() -> Sequence[Attendant]:
-        from sentinel.commands.attending import attendants
-
-        def tell(text: str) -> None:
-            if not quiet:
-                say(f"{spec.name}: {text}")
-
-        attended.extend(attendants(spec, tell, getattr(enclosure, "spare", None)))
-        return attended
-
     launches = [Launch(spec, enclosure, sweeps)]
-    attend = Attend(make, _attend_after(spec, enclosure.where))
+    attend = _attend(spec, enclosure, count, quiet=quiet)
     try:
         return supervise(launches, hear, opening=announce, attend=attend)[0]
     finally:
         release_unused()
 
 
-def _attend_after(spec: RunSpec, leaf: str) -> float:
-    """When attendants come, seconds: what a leaf has counted goes with it, but see `_count`."""
-    return 0.0 if leaf and spec.observation.metrics is not None else ATTEND_AFTER
+def _attend(spec: RunSpec, enclosure: Enclosure, count: Count | None, *, quiet: bool) -> Attend:
+    """Who attends the run: made, and imported, when it has gone on for a while."""
+
+    def tell(text: str) -> None:
+        if not quiet:
+            say(f"{spec.name}: {text}")
+
+    def make() -> Sequence[Attendant]:
+        from sentinel.commands.attending import attendants
+
+        found = attendants(spec, tell, getattr(enclosure, "spare", None))
+        if count is not None:
+            count.attended = True
+        return found
+
+    return Attend(make)
 
 
 def _unplaced(spec: RunSpec, error: SentinelError) -> Outcome:
@@ -213,18 +228,6 @@ def _tell(outcome: Outcome, spec: RunSpec, *, quiet: bool) -> None:
         return
     for text in outcome_lines(outcome, spec.stop):
         say(text, LAST_WORD_MS)
-
-
-def _count(outcome: Outcome, spec: RunSpec, attended: Sequence[Attendant], *, quiet: bool) -> None:
-    """Leave the last word of a run that nobody attended: it was too short, or never began."""
-    if attended and outcome.verdict is not Verdict.FAILED_TO_START:
-        return
-    from sentinel.metrics.lastword import count_unattended
-
-    command = os.fsdecode(os.path.basename(spec.command.argv[0]))
-    lost = count_unattended(outcome, command)
-    if lost and not quiet:
-        say(f"{outcome.name}: {lost}")
 
 
 def _deliver(target: Target, outcome: Outcome) -> None:

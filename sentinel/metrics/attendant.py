@@ -13,10 +13,9 @@ from collections.abc import Callable, Sequence
 from sentinel.linux.clock import wall
 from sentinel.linux.loop import Loop
 from sentinel.linux.runtime import Place
-from sentinel.metrics.lastword import LastWord, Plain, bequeath
+from sentinel.metrics.lastword import LAST_MOMENTS, LastWord, bequeath, final_texts, plain
 from sentinel.metrics.wish import Wish
 from sentinel.model.errors import SentinelError
-from sentinel.model.events import Happening
 from sentinel.model.outcome import Moment, Outcome
 from sentinel.model.snapshot import Reading
 from sentinel.model.status import Run, RunStatus
@@ -28,9 +27,6 @@ AGAIN_AFTER = 0.1
 HEALTHY = 5.0
 """Seconds that an exporter must have lived for its end to be no failure to start."""
 MOST_FAILURES = 5
-LAST_MOMENTS = frozenset({Happening.EMPTIED.value, Happening.GIVE_UP_ELAPSED.value})
-"""After these the enclosure is closed: the counters are read for the last time."""
-
 _ENOUGH = 256
 
 
@@ -83,7 +79,7 @@ class MetricsAttendant:
         self._living: set[str] = set()
         self._failures = 0
         self._anon_peaks: dict[str, int] = {}
-        self._last: dict[str, tuple[RunStatus, Plain]] = {}
+        self._last: dict[str, tuple[RunStatus, dict[str, str]]] = {}
 
     def begin(self, loop: Loop, runs: Sequence[Run], now: float) -> None:
         """Look for an exporter in a while."""
@@ -145,7 +141,7 @@ class MetricsAttendant:
             self._anon_peaks[run.name] = peak
         if moment.what in LAST_MOMENTS and run.name not in self._last:
             status = run.status(now)
-            self._last[run.name] = (status, _final_values(status))
+            self._last[run.name] = (status, final_texts(status.leaf))
 
     def ended(self, run: Run, outcome: Outcome, now: float) -> None:
         """Leave the run's last word for the exporter that is there, or for the next one."""
@@ -153,13 +149,8 @@ class MetricsAttendant:
         if not self._living:
             self._due = None  # a last run that took its time to be noticed starts nothing
         found = self._last.pop(run.name) if run.name in self._last else None
-        status, values = found or (run.status(now), {})
-        ledger, actions = outcome.ledger, run.actions()
-        if ledger.peak_current is not None:
-            values.setdefault("sentinel_memory_peak_bytes", {(): ledger.peak_current})
-        if ledger.high_ignored is not None:
-            ignored = float(ledger.high_ignored)
-            values["sentinel_memory_high_ignored_total"] = {("reclaimable",): ignored}
+        status, texts = found or (run.status(now), {})
+        actions = run.actions()
         word = LastWord(
             name=run.name,
             pid=status.pid,
@@ -169,10 +160,11 @@ class MetricsAttendant:
             command=status.command,
             verdict=outcome.verdict.value,
             anon_peak=self._anon_peaks.pop(run.name, None),
-            values=values,
+            values=plain(outcome.ledger),
             counts=dict(actions.counts),
             reactions=actions.reactions,
             terminations=actions.terminations,
+            texts=texts,
         )
         lost = bequeath(word, self._places)
         if lost:
@@ -189,20 +181,3 @@ class MetricsAttendant:
         """Part from the exporter, which may then leave."""
         self._due = None
         self._disconnect()
-
-
-def _final_values(status: RunStatus) -> Plain:
-    """What the leaf counted; nothing where there is none, or where it cannot be read."""
-    if not status.leaf:
-        return {}
-    from sentinel.metrics.leaf import COUNTING, counters, read_leaf
-
-    try:
-        texts = read_leaf(status.leaf, COUNTING)
-    except SentinelError:
-        return {}
-    rows = counters(texts or {})
-    return {
-        name: {labels: value for labels, value in of.items() if isinstance(value, float | int)}
-        for name, of in rows.items()
-    }

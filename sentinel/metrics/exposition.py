@@ -39,7 +39,8 @@ def run_text(status: RunStatus, actions: Actions, wall: float) -> str:
 
 
 def _of_cgroup(status: RunStatus) -> Values:
-    from sentinel.metrics.leaf import PRESENT, leaf_values, read_leaf
+    from sentinel.metrics.leaf import PRESENT, leaf_values
+    from sentinel.metrics.leaffiles import read_leaf
     from sentinel.model.errors import KernelFileError
 
     if not status.leaf:

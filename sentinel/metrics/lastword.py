@@ -1,8 +1,9 @@
 """The last word of a run: its final counters, left in the runtime directory for any exporter.
 
 Written by the guard when its command has ended, so it costs no library, no lock that is waited
-for and no process: one line appended to a file. A line is a tuple of plain values as Python
-writes it, read back by `ast.literal_eval`, which runs nothing.
+for and no process: one line appended to a file, in which the leaf's files stand as they were
+read. A line is a tuple of plain values as Python writes it, read back by `ast.literal_eval`,
+which runs nothing.
 """
 
 import errno
@@ -13,16 +14,22 @@ from typing import NamedTuple
 from sentinel.linux.clock import wall
 from sentinel.linux.locks import try_lock
 from sentinel.linux.runtime import Place, RuntimeDirectory, open_runtime_directory
+from sentinel.metrics.leaffiles import COUNTING, read_leaf
 from sentinel.model.errors import KernelFileError, SentinelError
-from sentinel.model.outcome import Outcome
+from sentinel.model.events import Happening
+from sentinel.model.outcome import ASKED, Ledger, Outcome
 
 SPOOL = "metrics-ended"
 """The file that most words go to; others have this with a suffix."""
 LONGEST_SPOOL = 1 << 19
-"""Bytes from which on whoever appends folds: about 400 short runs that no exporter saw."""
+"""Bytes from which on whoever appends folds: about 200 short runs that no exporter saw."""
 
 _REMEDY = "make room in that directory"
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+LAST_MOMENTS = frozenset({Happening.EMPTIED.value, Happening.GIVE_UP_ELAPSED.value})
+"""After these the enclosure is closed: the counters are read for the last time."""
+_KILLED = "killed"
 
 Plain = dict[str, dict[tuple[str, ...], float]]
 
@@ -30,8 +37,9 @@ Plain = dict[str, dict[tuple[str, ...], float]]
 class LastWord(NamedTuple):
     """A run that is over. Times in seconds since the epoch; `pid` is the main process's.
 
-    `values` are counters and the peak as the kernel last told them, `counts` the actions by
-    kind, `reactions` and `terminations` seconds, one for each stop.
+    `texts` are the leaf's files as the kernel last told them, `values` what the guard knows of
+    the same rows, `counts` the actions by kind, `reactions` and `terminations` seconds, one for
+    each stop.
     """
 
     name: str
@@ -46,6 +54,7 @@ class LastWord(NamedTuple):
     counts: dict[str, int]
     reactions: tuple[float, ...]
     terminations: tuple[float, ...]
+    texts: dict[str, str]
 
 
 def format_word(word: LastWord) -> bytes:
@@ -53,10 +62,40 @@ def format_word(word: LastWord) -> bytes:
     return repr(tuple(word)).encode() + b"\n"
 
 
-def count_unattended(outcome: Outcome, command: str, places: Sequence[Place] = ()) -> str:
-    """Leave the word of a run that has no leaf and that nobody attended, as `bequeath` does."""
+def final_texts(leaf: str) -> dict[str, str]:
+    """What the leaf has counted; nothing where there is none, or where it cannot be read."""
+    try:
+        return (read_leaf(leaf, COUNTING) if leaf else None) or {}
+    except SentinelError:
+        return {}
+
+
+def plain(ledger: Ledger) -> Plain:
+    """What a guard knows of a run's rows when the run is over."""
+    values: Plain = {}
+    if ledger.peak_current is not None:
+        values["sentinel_memory_peak_bytes"] = {(): ledger.peak_current}
+    if ledger.high_ignored is not None:
+        name = "sentinel_memory_high_ignored_total"
+        values[name] = {("reclaimable",): float(ledger.high_ignored)}
+    return values
+
+
+def count_unattended(
+    outcome: Outcome, command: str, texts: dict[str, str], places: Sequence[Place] = ()
+) -> str:
+    """Leave the word of a run that nobody attended, as `bequeath` does: it was too short.
+
+    What was done to it stands in its timeline.
+    """
     now = wall()
-    peak = outcome.ledger.peak_current
+    asked = [moment.at for moment in outcome.timeline if moment.what == ASKED]
+    emptied = [moment.at for moment in outcome.timeline if moment.what in LAST_MOMENTS]
+    has_leaf = outcome.backend == "cgroup"
+    counts = {"sigterm": len(asked), "lift": int(has_leaf and bool(asked))}
+    kills = any(moment.what == _KILLED for moment in outcome.timeline)
+    counts["cgroup_kill" if has_leaf else "sigkill"] = int(kills)
+    reactions = [seconds for seconds in outcome.reaction if seconds is not None]
     word = LastWord(
         name=outcome.name,
         pid=os.getpid(),  # its guard's: as good as its own, by which it is told from others
@@ -66,10 +105,11 @@ def count_unattended(outcome: Outcome, command: str, places: Sequence[Place] = (
         command=command,
         verdict=outcome.verdict.value,
         anon_peak=None,
-        values={} if peak is None else {"sentinel_memory_peak_bytes": {(): peak}},
-        counts={},
-        reactions=(),
-        terminations=(),
+        values=plain(outcome.ledger),
+        counts=counts,
+        reactions=tuple(reactions[:1]),
+        terminations=(emptied[-1] - asked[0],) if asked and emptied else (),
+        texts=texts,
     )
     return bequeath(word, places)
 

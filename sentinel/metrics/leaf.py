@@ -1,15 +1,8 @@
-"""A run's own cgroup as metrics: which files are read, and what stands in them (cgroup-v2.rst).
-
-Every file is reached through one descriptor of the directory, so that a leaf that is removed
-and another one of its name are never mixed. A file that this kernel does not have, or that is
-turned off (PSI), is left out.
-"""
+"""A run's own cgroup as metrics: what stands in its files (cgroup-v2.rst)."""
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Iterable, Mapping
 
 from sentinel.linux.memorystat import (
     composition,
@@ -19,59 +12,14 @@ from sentinel.linux.memorystat import (
 )
 from sentinel.metrics.catalogue import Values, put
 from sentinel.metrics.detector import Point
+from sentinel.metrics.leaffiles import COUNTING, Texts, read_leaf
 from sentinel.model.errors import KernelFileError
 
-COUNTING = (
-    *("cpu.stat", "memory.stat", "memory.events", "memory.peak"),
-    *("memory.pressure", "cpu.pressure", "io.pressure", "io.stat"),
-)
-"""Files whose content counts or only grows. cpu.stat first: reading it flushes the counters."""
 PRESENT = (*COUNTING, "memory.current", "memory.swap.current", "pids.current", "memory.max")
 EVENTS = ("low", "high", "max", "oom", "oom_kill", "oom_group_kill")
 
-_GONE = (errno.ENOENT, errno.ENODEV)
-_OFF = (*_GONE, errno.EOPNOTSUPP, errno.EINVAL)
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_ENOUGH = 1 << 16
 _OWN_AND_PARENT = 2
 """Links of a directory of cgroupfs that has no directory in it."""
-
-Texts = Mapping[str, str]
-
-
-def read_leaf(path: str, names: Iterable[str]) -> dict[str, str] | None:
-    """The text of each file of the cgroup at `path`; None when it is gone.
-
-    Raises KernelFileError when it may not be read.
-    """
-    try:
-        directory = os.open(path, _DIRECTORY)
-    except OSError as error:
-        if error.errno in _GONE:
-            return None
-        raise KernelFileError("open", path, error.errno or errno.EIO) from error
-    try:
-        texts = {name: _read(directory, path, name) for name in names}
-    finally:
-        os.close(directory)
-    return {name: text for name, text in texts.items() if text is not None}
-
-
-def _read(directory: int, path: str, name: str) -> str | None:
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-        try:
-            text = b""
-            # seq_files give a page at a time, io.stat of many devices is more than one.
-            while more := os.read(fd, _ENOUGH):
-                text += more
-        finally:
-            os.close(fd)
-    except OSError as error:
-        if error.errno in _OFF:
-            return None
-        raise KernelFileError("read", f"{path}/{name}", error.errno or errno.EIO) from error
-    return text.decode(errors="backslashreplace")
 
 
 def processes(path: str) -> list[int]:

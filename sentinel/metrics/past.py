@@ -26,6 +26,7 @@ from sentinel.metrics.catalogue import (
     put,
 )
 from sentinel.metrics.lastword import SPOOL, LastWord
+from sentinel.metrics.leaf import counters
 from sentinel.model.status import Actions
 
 STATE = "metrics-past.json"
@@ -69,12 +70,13 @@ def parse_word(line: bytes) -> LastWord | None:
 
 
 def _values_of(word: LastWord) -> Values:
-    """The word in rows; unknown ones are left out."""
+    """The word in rows; unknown ones are left out. The kernel's own peak outweighs the guard's."""
     values: Values = {}
     for name, of in word.values.items():
         if name in KEPT_AFTER_THE_END:
             for labels, number in of.items():
                 put(values, name, float(number), *labels)
+    values.update(counters({str(name): str(text) for name, text in word.texts.items()}))
     put(values, "sentinel_memory_anon_peak_bytes", word.anon_peak)
     put_actions(values, Actions(word.counts, tuple(word.reactions), tuple(word.terminations)))
     for verdict in VERDICTS:

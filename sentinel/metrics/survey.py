@@ -25,7 +25,8 @@ from sentinel.metrics.catalogue import (
 from sentinel.metrics.detector import Point
 from sentinel.metrics.families import Census, families, family_values, take_census
 from sentinel.metrics.history import History
-from sentinel.metrics.leaf import PRESENT, leaf_values, point, read_leaf
+from sentinel.metrics.leaf import PRESENT, leaf_values, point
+from sentinel.metrics.leaffiles import read_leaf
 from sentinel.metrics.onrequest import Extras
 from sentinel.metrics.past import Past
 from sentinel.metrics.subject import Subject, own_pid_namespace

@@ -22,6 +22,7 @@ from sentinel.model.outcome import Moment, Outcome, Signalled, Verdict
 from sentinel.model.snapshot import Reading
 from sentinel.model.spec import RunSpec
 from sentinel.model.units import GIB, MIB
+from tests.metrics.trees import LEAF, make_cgroup
 from tests.report.outcomes import TRIGGER, outcome
 
 Listener = Callable[[RunSpec, Moment, Reading | None], None]
@@ -79,6 +80,7 @@ class Stage:
         self.launched.append(launch.spec)
         listener(launch.spec, Moment(1.0, "patience elapsed"), None)
         listener(launch.spec, Moment(1.0, "asked to stop", "1 processes", 203 * MIB), TRIGGER)
+        listener(launch.spec, Moment(1.1, "emptied"), None)
         return [self.outcome]
 
 
@@ -144,7 +146,10 @@ def test_verbose_says_what_was_resolved(stage: Stage, capfd: pytest.CaptureFixtu
     assert capfd.readouterr().err == (
         "sentinel: leaker: backend cgroup, limit 209715200 (workingset), hard limit 314572800, "
         "swap 0, grace 3s, signal SIGTERM, above it 2147483648, the machine's memory\n"
-        "sentinel: leaker: +1.000s patience elapsed\n" + ASKED_LINE + VERDICT_LINE
+        "sentinel: leaker: +1.000s patience elapsed\n"
+        + ASKED_LINE
+        + "sentinel: leaker: +1.100s emptied\n"
+        + VERDICT_LINE
     )
 
 
@@ -164,29 +169,29 @@ def test_a_run_that_cannot_be_placed_is_an_outcome(
     assert stage.launched == []
 
 
-@pytest.mark.parametrize(
-    ("leaf", "metrics", "after"),
-    [
-        ("/sys/fs/cgroup/run", "8000", 0.0),
-        ("/sys/fs/cgroup/run", "", ATTEND_AFTER),
-        ("", "8000", ATTEND_AFTER),
-    ],
-)
-def test_only_what_a_leaf_counts_is_attended_from_the_start(
-    leaf: str, metrics: str, after: float, stage: Stage, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("metrics", [True, False])
+def test_a_run_that_nobody_attended_is_counted(
+    metrics: bool,  # noqa: FBT001 - a case
+    stage: Stage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The counters go with the leaf; anybody else's run may be over before who attends it comes."""
-    words: list[str] = []
+    """With the leaf's counters as they were at the end; only where runs are counted."""
+    words: list[tuple[str, dict[str, str]]] = []
 
-    def count(_: Outcome, command: str) -> str:
-        words.append(command)
+    def count(_: Outcome, command: str, texts: dict[str, str]) -> str:
+        words.append((command, texts))
         return ""
 
     monkeypatch.setattr(lastword, "count_unattended", count)
-    stage.leaf = leaf
-    verb.execute(given(metrics=metrics) if metrics else given())
-    assert stage.after == after
-    assert words == (["leaker"] if metrics else [])
+    stage.leaf = str(make_cgroup(tmp_path / "leaf"))
+    verb.execute(given(metrics="8000") if metrics else given())
+    assert stage.after == ATTEND_AFTER
+    if metrics:
+        ((command, texts),) = words
+        assert (command, texts["memory.peak"]) == ("leaker", LEAF["memory.peak"])
+    else:
+        assert words == []
 
 
 def test_the_document_is_of_the_outcome(stage: Stage, tmp_path: Path) -> None:

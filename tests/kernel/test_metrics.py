@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import time
+from subprocess import PIPE
 
 import pytest
 
 from sentinel.metrics.catalogue import CATALOGUE, KEPT_AFTER_THE_END, ROWS, Kind
 from tests.cli.exporters import (
+    SENTINEL,
+    Samples,
     await_samples,
     exporters,
     free_port,
@@ -109,6 +113,19 @@ def test_the_last_counters_of_an_oom_are_not_lost_with_the_leaf(port: int, name:
     series = {of.rsplit("_bucket", 1)[0] for of in told.names(name)}
     series = {of if of in ROWS else of.rpartition("_")[0] for of in series}
     assert series <= KEPT_AFTER_THE_END
+
+
+def test_a_leaf_that_is_gone_at_once_has_been_counted(port: int, name: str) -> None:
+    """Too short a run for anybody to attend it: what its leaf counted is told all the same."""
+    argv = [SENTINEL, "exec", "-q", "--backend", "cgroup", "--name", name, f"--metrics={port}"]
+    subprocess.run([*argv, "--", "true"], check=True)
+    told = Samples(subprocess.run([SENTINEL, "metrics", name], stdout=PIPE, check=True).stdout)
+    assert told.value(ENDED, name, verdict="exited") == 1
+    assert told.state(name) == "done"
+    assert (told.value("sentinel_memory_pgfault_total", name) or 0) > 0
+    assert told.value("sentinel_memory_events_total", name, event="oom_kill") == 0
+    assert told.value("sentinel_memory_high_ignored_total", name, reason="reclaimable") == 0
+    assert told.value("sentinel_actions_total", name, action="sigterm") == 0
 
 
 @pytest.mark.kernels("6.1")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sentinel.metrics import leaf
+from sentinel.metrics import leaf, leaffiles
 from sentinel.metrics.catalogue import Histogram, Values
 from sentinel.metrics.detector import Point
 from sentinel.model.errors import KernelFileError
@@ -101,13 +101,13 @@ def test_a_sample_has_the_parts_that_the_detector_judges() -> None:
 def test_a_leaf_is_read_through_its_directory(tmp_path: Path) -> None:
     """The files asked for, as they are; those that are missing are left out."""
     path = make_cgroup(tmp_path / "leaf", memory_peak=None)
-    texts = leaf.read_leaf(str(path), ("memory.stat", "memory.peak"))
+    texts = leaffiles.read_leaf(str(path), ("memory.stat", "memory.peak"))
     assert texts == {"memory.stat": STAT}
 
 
 def test_a_leaf_that_is_gone_is_none(tmp_path: Path) -> None:
     """Vanished is an answer."""
-    assert leaf.read_leaf(str(tmp_path / "gone"), ("memory.stat",)) is None
+    assert leaffiles.read_leaf(str(tmp_path / "gone"), ("memory.stat",)) is None
     assert leaf.processes(str(tmp_path / "gone")) == []
     assert leaf.cgroup_ids(str(tmp_path / "gone")) == []
 
@@ -117,7 +117,7 @@ def test_a_leaf_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
     path = make_cgroup(tmp_path / "leaf", memory_stat=None)
     os.mkdir(path / "memory.stat")
     with pytest.raises(KernelFileError, match=r"cannot read .*/leaf/memory\.stat: Is a directory"):
-        leaf.read_leaf(str(path), ("memory.stat",))
+        leaffiles.read_leaf(str(path), ("memory.stat",))
 
 
 def test_the_effective_limit_is_the_tightest_on_the_way_up(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_the_effective_limit_is_the_tightest_on_the_way_up(tmp_path: Path) -> No
     middle = make_cgroup(top / "middle", memory_max=f"{100 * MIB}\n")
     path = make_cgroup(middle / "leaf", memory_high="1\n")
     known: dict[str, int | None] = {}
-    texts = leaf.read_leaf(str(path), leaf.PRESENT) or {}
+    texts = leaffiles.read_leaf(str(path), leaf.PRESENT) or {}
     values = leaf.leaf_values(str(path), texts, known)
     assert values["sentinel_memory_effective_limit_bytes"] == {(): 90 * MIB}
     assert known[str(middle)] == 90 * MIB
@@ -136,7 +136,7 @@ def test_the_effective_limit_is_the_tightest_on_the_way_up(tmp_path: Path) -> No
 def test_a_limit_of_max_is_left_out(tmp_path: Path) -> None:
     """Not limited is not a number."""
     path = make_cgroup(tmp_path / "leaf", memory_max="max\n")
-    texts = leaf.read_leaf(str(path), leaf.PRESENT) or {}
+    texts = leaffiles.read_leaf(str(path), leaf.PRESENT) or {}
     assert "sentinel_memory_effective_limit_bytes" not in leaf.leaf_values(str(path), texts, {})
 
 
@@ -144,7 +144,7 @@ def test_threads_are_counted_where_the_pids_controller_is_off(tmp_path: Path) ->
     """Those of cgroups below it included."""
     path = make_cgroup(tmp_path / "leaf", pids_current=None, cgroup_threads="101\n102\n103\n")
     make_cgroup(path / "main", pids_current=None, cgroup_threads="7\n")
-    texts = leaf.read_leaf(str(path), leaf.PRESENT) or {}
+    texts = leaffiles.read_leaf(str(path), leaf.PRESENT) or {}
     assert leaf.leaf_values(str(path), texts, {})["sentinel_tasks"] == {(): 4}
 
 

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from sentinel.linux.runtime import Place
 from sentinel.metrics import lastword, past
 from sentinel.metrics.catalogue import Histogram
-from sentinel.metrics.lastword import SPOOL, LastWord, format_word, hand_over
+from sentinel.metrics.lastword import (
+    SPOOL,
+    LastWord,
+    count_unattended,
+    format_word,
+    hand_over,
+)
 from sentinel.metrics.past import (
     MOST_IDS,
     MOST_NAMES,
@@ -26,6 +32,8 @@ from sentinel.metrics.past import (
     parse_word,
 )
 from sentinel.model.errors import KernelFileError
+from sentinel.model.outcome import ASKED, Ledger, Moment, Reaction, Verdict
+from tests.report.outcomes import outcome
 
 WORD = LastWord(
     name="worker",
@@ -43,6 +51,7 @@ WORD = LastWord(
     counts={"lift": 1, "sigterm": 1},
     reactions=(0.03,),
     terminations=(0.2,),
+    texts={},
 )
 AGAIN = WORD._replace(pid=12, started=2000.0, ended=2010.0, verdict="exited", anon_peak=700)
 ODD = b'quo"te\n\\ \xff'.decode(errors="surrogateescape")
@@ -83,6 +92,7 @@ def test_a_word_is_one_line_and_reads_back() -> None:
             b"sentinel_tasks", b"sentinel_memory_peak_bytes"
         ),
         format_word(WORD._replace(counts=7)),  # type: ignore[arg-type]
+        format_word(WORD._replace(texts=7)),  # type: ignore[arg-type]
     ],
 )
 def test_what_is_no_word_is_none(line: bytes) -> None:
@@ -194,6 +204,46 @@ def test_two_exporters_share_the_past(places: tuple[Place, ...]) -> None:
     one.read()
     hand_over(WORD, places)
     assert one.read() == other.read() == fold({}, [WORD])
+
+
+def test_a_run_that_nobody_attended_is_counted_from_its_outcome(
+    places: tuple[Place, ...],
+) -> None:
+    """What was done to it stands in its timeline, what its leaf has counted in the leaf's files."""
+    timeline = (
+        *(Moment(0.001, "soft crossed"), Moment(0.002, ASKED), Moment(0.012, "killed")),
+        *(Moment(0.013, "emptied"), Moment(0.013, "over")),
+    )
+    over = outcome(
+        Verdict.SOFT_LIMIT_KILLED,
+        backend="cgroup",
+        timeline=timeline,
+        reaction=Reaction(0.001, None),
+        ledger=Ledger(peak_current=7, high_ignored=3),
+    )
+    texts = {"memory.events": "high 2\noom_kill 1\n", "memory.peak": "9\n"}
+    assert count_unattended(over, "worker", texts, places) == ""
+    values = PastRuns(places).read()[over.name].values
+    assert values["sentinel_memory_events_total"] == {("high",): 2, ("oom_kill",): 1}
+    assert values["sentinel_memory_peak_bytes"] == {(): 9}
+    assert values["sentinel_memory_high_ignored_total"] == {("reclaimable",): 3}
+    done = {action for (action,), n in values["sentinel_actions_total"].items() if n == 1}
+    assert done == {"lift", "sigterm", "cgroup_kill"}
+    for name, seconds in (("reaction", 0.001), ("termination", 0.011)):
+        histogram = values[f"sentinel_{name}_seconds"][()]
+        assert isinstance(histogram, Histogram)
+        assert sum(histogram.counts) == 1
+        assert histogram.total == pytest.approx(seconds)
+
+
+def test_a_run_that_did_nothing_of_note_is_counted_as_just_that(places: tuple[Place, ...]) -> None:
+    """Its verdict, and what it held at most, if anybody looked."""
+    over = outcome(Verdict.EXITED, backend="rss", timeline=(Moment(0.01, "emptied"),))
+    assert count_unattended(over, "worker", {}, places) == ""
+    values = PastRuns(places).read()[over.name].values
+    assert not any(values["sentinel_actions_total"].values())
+    assert values["sentinel_runs_ended_total"][("exited",)] == 1
+    assert "sentinel_memory_peak_bytes" not in values
 
 
 def test_a_reader_at_work_holds_up_no_run(places: tuple[Place, ...]) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sentinel.metrics import leaf as leaf_files
-from sentinel.metrics import survey
+from sentinel.metrics import leaffiles, survey
 from sentinel.metrics.catalogue import KEPT_AFTER_THE_END, ROWS, Kind, Values
 from sentinel.metrics.onrequest import Extras
 from sentinel.metrics.past import Past, fold
@@ -142,7 +141,7 @@ def test_a_collection_that_raises_costs_its_own_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is raised, the look goes on."""
-    real = leaf_files.read_leaf
+    real = leaffiles.read_leaf
 
     def read(path: str, names: tuple[str, ...]) -> dict[str, str] | None:
         if path.endswith("broken"):
