@@ -85,6 +85,8 @@ def see(opened: Terminal, pattern: str) -> None:
 def select(opened: Terminal, name: str) -> None:
     """Move the cursor down, from the first run, until it is at `name`."""
     opened.press("\x1b[H")
+    at_top = partial(_is_first_selected, opened)
+    opened.wait_for("the cursor at the first run", at_top, PATIENCE)
     for _ in range(4):
         see(opened, "▶ ")
         here = next(line for line in opened.screen.display if line.startswith("▶"))[:20]
@@ -94,6 +96,10 @@ def select(opened: Terminal, name: str) -> None:
         moved = partial(_is_gone, opened, here)
         opened.wait_for("a move of the cursor", moved, PATIENCE)
     raise LookupError(f"{name} is not on the screen")
+
+
+def _is_first_selected(opened: Terminal) -> bool:
+    return opened.screen.display[2].startswith("▶")
 
 
 def _is_gone(opened: Terminal, start: str) -> bool:
