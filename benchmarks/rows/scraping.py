@@ -15,7 +15,7 @@ from benchmarks.interleave import interleaved
 from benchmarks.processes import cpu_seconds, memory, settle, switches, wait_for
 from benchmarks.row import Row
 from benchmarks.rows.launch import timed
-from benchmarks.rows.talking import released
+from benchmarks.rows.talking import released, seen
 from benchmarks.site import Site
 from tests.cli.exporters import exporters, free_port, get
 from tests.victims.build import victim
@@ -206,8 +206,8 @@ def scraper(port: int) -> Iterator[None]:
             one.kill()
 
 
-def crossing(site: Site, *, scraped: bool) -> float:
-    """Seconds from the first high event to SIGTERM."""
+def crossed(site: Site, *, scraped: bool) -> float | None:
+    """Seconds from the first high event to SIGTERM; None: the event was not seen."""
     checkpoint = [f"checkpoint={site.path('scraping')}", "handler=0"]
     leak = [victim(), "leak", "rate=0", "max=512M", "seconds=60", *checkpoint]
     gate = ["sh", "-c", 'read go; exec "$@"', "sh"]
@@ -223,8 +223,8 @@ def crossing(site: Site, *, scraped: bool) -> float:
 def measure_crossings(site: Site) -> tuple[Line, ...]:
     """With and without a scraper, in turns."""
     contestants = {
-        SCRAPED: lambda: crossing(site, scraped=True),
-        UNSEEN: lambda: crossing(site, scraped=False),
+        SCRAPED: lambda: seen(lambda: crossed(site, scraped=True)),
+        UNSEEN: lambda: seen(lambda: crossed(site, scraped=False)),
     }
     found = interleaved(contestants, site.times(CROSSINGS))
     unseen = Series(UNSEEN, found[UNSEEN])

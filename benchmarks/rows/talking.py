@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from benchmarks.baselines import lineserver
@@ -146,12 +146,17 @@ def flooding(path: str) -> Iterator[None]:
 
 
 def crossing(backend: str, *, at_the_run: bool, site: Site) -> float:
-    """Seconds from the crossing to SIGTERM while the run, or somebody else, is flooded.
+    """Seconds from the crossing to SIGTERM while the run, or somebody else, is flooded."""
+    return seen(lambda: crossed(backend, at_the_run=at_the_run, site=site))
 
-    Where it was over before this process saw the crossing, it is repeated.
+
+def seen(crossed: Callable[[], float | None]) -> float:
+    """What `crossed` measures; repeated where the crossing was over before it was seen.
+
+    Raises ValueError when it never was.
     """
     for _ in range(ATTEMPTS):
-        found = crossed(backend, at_the_run=at_the_run, site=site)
+        found = crossed()
         if found is not None:
             return found
     raise ValueError(f"never saw the crossing in {ATTEMPTS} attempts")
