@@ -49,7 +49,7 @@ REPORTS := .lab/reports
 NATIVE_SECONDS := 1500
 
 .PHONY: check
-check: venv ## Lint, types, and the tests that touch no other process (seconds)
+check: venv ## Lint, types, and the tests that touch no other process (a minute)
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { echo "make: not formatted: make format" >&2; exit 1; }
 	@$(BIN)/mypy

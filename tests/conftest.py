@@ -1,6 +1,6 @@
 """Which tests run where.
 
-pure     touches no other process: `make check`, seconds
+pure     touches no other process: `make check`, a minute
 native   starts real processes on this machine: `make native`
 kernel   needs a real cgroup v2 kernel: `make kernel`, which boots one where this machine has none
 systemd  needs the lab's guest where systemd is PID 1: `make kernel` boots it

@@ -11,7 +11,6 @@ import pytest
 
 from sentinel.cgroup import enclosure
 from sentinel.cgroup.enclosure import CgroupEnclosure
-from sentinel.cgroup.gauge import Gauge
 from sentinel.cgroup.leaf import Leaf, make_leaf
 from sentinel.cgroup.press import Press
 from sentinel.cgroup.tree import Cgroup
@@ -24,8 +23,6 @@ from tests.cgroup.faketree import Tree
 
 MIB = 1 << 20
 LIMITS = Limits(soft=64 * MIB, hard=96 * MIB)
-SMALL = Limits(soft=0, hard=None)
-"""Any reading is near this limit, so that everything is read."""
 H = Happening
 
 
@@ -375,46 +372,3 @@ def test_a_leaf_that_stays_is_named(held: Held) -> None:
     ledger = held.enclosure.close()
     assert [survivor.pid for survivor in ledger.left_behind] == [os.getpid()]
     assert ledger.unremoved == f"{held.place}: Device or resource busy"
-
-
-def test_the_gauge_flushes_before_it_reads(held: Held, cgroups: type[Cgroup]) -> None:
-    """cpu.stat first: reading it brings memory.stat up to date."""
-    order: list[str] = []
-
-    class Noting(cgroups):  # type: ignore[valid-type, misc]
-        """Notes what is read."""
-
-        def read(self, name: str) -> str | None:
-            order.append(name)
-            text: str | None = super().read(name)
-            return text
-
-    Gauge(Noting.open(str(held.place)), SMALL).read(1.0)
-    assert order[:3] == ["cpu.stat", "memory.current", "memory.stat"]
-
-
-@pytest.mark.parametrize(("threads", "tasks"), [("7\n", 1), ("7\n8\n9\n", 3), ("", None)])
-def test_tasks_in_cgroups_inside_are_unknown(
-    held: Held, cgroups: type[Cgroup], threads: str, tasks: int | None
-) -> None:
-    """A nested run moves everything into cgroups inside: unknown is not one."""
-    held.fake.put(held.place, "cgroup.threads", threads)
-    reading = Gauge(cgroups.open(str(held.place)), SMALL).read(1.0)
-    assert reading is not None
-    assert reading.tasks == tasks
-
-
-def test_a_gauge_of_what_is_gone_reads_nothing(held: Held, cgroups: type[Cgroup]) -> None:
-    """None, not zeros."""
-    gauge = Gauge(cgroups.open(str(held.place)), SMALL)
-    (held.place / "memory.stat").unlink()
-    assert gauge.read(1.0) is None
-    assert gauge.largest_working_set is None
-
-
-def test_far_from_the_limit_the_tasks_are_not_counted(held: Held, cgroups: type[Cgroup]) -> None:
-    """A reading of a streaming command costs as little as can be: unknown, not 0."""
-    held.fake.put(held.place, "cgroup.threads", "7\n")
-    reading = Gauge(cgroups.open(str(held.place)), LIMITS).read(1.0)
-    assert reading is not None
-    assert reading.tasks is None

@@ -192,11 +192,11 @@ def test_mapped_memory_over_the_limit_is_told_at_the_first_reading(
 def test_what_reclaim_could_free_is_never_told(
     held: dict[str, int], mapped: int, make: Callable[..., Box]
 ) -> None:
-    """Not for a minute: nobody reclaims at our limit, so that it stays."""
+    """Not for ten times the rule's longest patience: nobody reclaims at our limit, so it stays."""
     box = make()
     box.hold(anon=BEFORE + mapped, **held)
     now = 1.0
-    while now < 60:
+    while now < 10:
         look = box.observer.look(now)
         assert look.events == ()
         assert look.again is not None
