@@ -38,11 +38,14 @@ PLAIN = "without metrics"
 UNSEEN = "without a scrape"
 SCRAPED = "scraped every second"
 
+ASKED_FOR = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+"""What Prometheus accepts, shortened."""
+
 SCRAPE_STORY = f"""\
-{RUNS} runs with `--metrics` that hold 2 MiB each, one exporter: a scrape of all of them, from
-connect(2) to the last byte, {SCRAPES} times, 1 s apart. What the exporter takes on a CPU for one
-of them, and what it holds; then {WINDOW:.0f} s in which nobody scrapes. The targets are for a real
-machine with nothing else to do."""
+{RUNS} runs with `--metrics` that hold 2 MiB each, one exporter: a scrape of all of them as
+Prometheus asks, from connect(2) to the last byte, {SCRAPES} times, 1 s apart. What the exporter
+takes on a CPU for one of them, and what it holds; then {WINDOW:.0f} s in which nobody scrapes. The
+targets are for a real machine with nothing else to do."""
 
 GUARD_STORY = f"""\
 A program that holds 8 MiB and sleeps, guarded with `--metrics`, its exporter scraped once:
@@ -77,7 +80,7 @@ def answers(port: int) -> bytes:
 def took(port: int, runs: int) -> float:
     """Seconds of one scrape. Raises ValueError when it does not tell all `runs`."""
     began = time.perf_counter()
-    body = get(port).body
+    body = get(port, accept=ASKED_FOR).body
     seconds = time.perf_counter() - began
     told = body.count(b"\nsentinel_memory_current_bytes{")
     if told < runs:
