@@ -25,7 +25,7 @@ from sentinel.cgroup.placement import (
     own_cgroup,
     remedy_for,
 )
-from sentinel.cgroup.tree import Cgroup
+from sentinel.cgroup.tree import Cgroup, is_read_only
 from sentinel.model.errors import KernelFileError
 
 STEP = "namespace root"
@@ -52,14 +52,18 @@ def namespace_root(host: Host, controllers: frozenset[str]) -> Cgroup | Refusal:
     try:
         return _in(root, controllers, host)
     except KernelFileError as error:
-        return Refusal(STEP, error.message, _remedy(error))
+        return Refusal(STEP, error.message, _remedy(error, root))
 
 
-def _remedy(error: KernelFileError) -> str:
+def _remedy(error: KernelFileError, root: str) -> str:
     """There is no systemd to ask in a container."""
     if error.errno not in (errno.EACCES, errno.EPERM):
         return remedy_for(error)
-    return "run as root in the container" if os.geteuid() else _WRITABLE
+    if os.geteuid() == 0:
+        return _WRITABLE
+    # The mode of a file is looked at before its mount is.
+    more = f", with a cgroup tree to write to ({_WRITABLE})" if is_read_only(root) else ""
+    return f"run as root in the container{more}"
 
 
 def _root_of(directory: str) -> str | None:

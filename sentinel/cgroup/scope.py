@@ -27,7 +27,7 @@ from sentinel.cgroup.placement import (
     remedy_for,
 )
 from sentinel.cgroup.sweep import LeafSweep
-from sentinel.cgroup.tree import Cgroup
+from sentinel.cgroup.tree import Cgroup, is_read_only
 from sentinel.cgroup.unit import SYSTEM_BUS, bus_of_manager
 from sentinel.enclosure import Waiter
 from sentinel.model.errors import KernelFileError
@@ -65,10 +65,9 @@ def _permitted(host: Host) -> Refusal | None:
     by_v1 = held_by_v1(host)
     if by_v1 is not None:
         return by_v1._replace(step=STEP)
-    with suppress(OSError):
-        if os.statvfs(directory).f_flag & os.ST_RDONLY:
-            # Where we could not divide a scope, either.
-            return Refusal(STEP, f"{directory} is mounted read-only", WRITABLE_UNIT)
+    if is_read_only(directory):
+        # Where we could not divide a scope, either.
+        return Refusal(STEP, f"{directory} is mounted read-only", WRITABLE_UNIT)
     return None
 
 

@@ -197,6 +197,14 @@ def _rmdir(fd: int, path: str) -> str:
     return ""
 
 
+def is_read_only(path: str) -> bool:
+    """Whether the mount that `path` is in cannot be written to; no where nobody can tell."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
 def read_all(fd: int) -> str:
     """The whole text of a freshly opened kernel file.
 

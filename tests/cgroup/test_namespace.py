@@ -145,3 +145,18 @@ def test_a_root_that_may_not_be_written(
     assert found.step == "namespace root"
     assert found.reason.startswith(f"cannot write '+memory' to {container}/cgroup.subtree_control")
     assert (found.remedy, found.applies) == (remedy, True)
+
+
+def test_an_ordinary_user_of_a_tree_that_root_could_not_write_to_either(
+    container: Path, tmp_path: Path, fake: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To become root there would help nobody: both are told at once."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(namespace, "is_read_only", lambda path: path == str(container))
+    fake.refuse("write", "cgroup.subtree_control", errno.EACCES)
+    found = placed(host(tmp_path, container, "/"))
+    assert isinstance(found, Refusal)
+    assert found.remedy == (
+        "run as root in the container, with a cgroup tree to write to (docker run --privileged, "
+        "or podman run --security-opt unmask=/sys/fs/cgroup)"
+    )

@@ -358,9 +358,7 @@ def test_a_service_that_sees_cgroups_read_only(
 ) -> None:
     """ProtectControlGroups=yes: a scope would be as read-only, and nobody is moved for nothing."""
     desk.listen("dbus/system_bus_socket", stack)
-    seen = os.statvfs(desk.fake.top)
-    flags = (*seen[:8], seen.f_flag | os.ST_RDONLY, *seen[9:])
-    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(flags))
+    monkeypatch.setattr(scope, "is_read_only", lambda _: True)
     assert desk.place() == refusal(
         f"{desk.fake.top}/session.scope is mounted read-only",
         "for a service, ProtectControlGroups=no in its unit",

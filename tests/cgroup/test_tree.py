@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sentinel.cgroup.tree import Cgroup
+from sentinel.cgroup.tree import Cgroup, is_read_only
 from sentinel.model.errors import KernelFileError
 from tests.cgroup.faketree import Tree
 
@@ -241,3 +241,13 @@ def test_a_file_is_read_to_its_end(tmp_path: Path, size: int) -> None:
     opened = Cgroup.open(str(tmp_path))
     assert opened.read("cgroup.procs") == "7" * size
     opened.close()
+
+
+@pytest.mark.parametrize("flag", [0, os.ST_RDONLY])
+def test_a_mount_that_cannot_be_written_to(flag: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As statvfs(3) says; whoever cannot be asked may be writable."""
+    assert not is_read_only("/not/there")
+    seen = os.statvfs("/")
+    flags = (*seen[:8], seen.f_flag & ~os.ST_RDONLY | flag, *seen[9:])
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(flags))
+    assert is_read_only("/") is bool(flag)
