@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sentinel.model.outcome import Moment, Outcome, Verdict
@@ -22,7 +23,9 @@ class Count:
 
     def told(self, moment: Moment, leaf: str) -> None:
         """A moment of the run; what its leaf has counted is read before it goes with the leaf."""
-        if leaf and not self.attended:
+        if not leaf or self.attended:
+            return
+        with suppress(OSError, ImportError):  # no descriptor is left to import it through
             from sentinel.metrics.lastword import LAST_MOMENTS, final_texts
 
             if moment.what in LAST_MOMENTS:
@@ -32,6 +35,8 @@ class Count:
         """Leave the run's last word if nobody else did; why it is lost, else nothing."""
         if self.attended and outcome.verdict is not Verdict.FAILED_TO_START:
             return ""
-        from sentinel.metrics.lastword import count_unattended
-
+        try:
+            from sentinel.metrics.lastword import count_unattended
+        except (OSError, ImportError) as error:
+            return f"the run's last metrics are lost: {error}"
         return count_unattended(outcome, self._command, self._texts)
