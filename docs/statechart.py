@@ -13,8 +13,9 @@ from sentinel.guard.durations import GIVE_UP_AFTER, RETRY_AFTER
 from sentinel.model.actions import Action, Arm, Disarm, Do
 from sentinel.model.events import ELAPSED, Happening, Timer
 from sentinel.model.outcome import Exited, Signalled, Verdict
+from sentinel.model.signals import SIGKILL
 from sentinel.policy import escalation
-from sentinel.policy.escalation import SIGKILL, STOPPING, TABLE, Escalation, State
+from sentinel.policy.escalation import STOPPING, TABLE, Escalation, State
 
 STATES = {
     State.STARTING: "The enclosure exists, the command has not been executed yet.",

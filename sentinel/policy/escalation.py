@@ -25,6 +25,7 @@ from enum import Enum
 from sentinel.model.actions import Action, Arm, Disarm, Do
 from sentinel.model.events import Happening, Timer
 from sentinel.model.outcome import CommandStatus, Exited, Signalled, Verdict
+from sentinel.model.signals import SIGKILL
 
 
 class State(Enum):
@@ -153,8 +154,6 @@ _KILLED = {
     Verdict.STOPPED: Verdict.KILLED,
 }
 """The verdict when the main process had to be killed after it was asked."""
-
-SIGKILL = 9
 
 
 class Escalation:

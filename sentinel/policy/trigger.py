@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from sentinel.model.snapshot import Reading
 from sentinel.model.spec import Count
-
-MIB = 1 << 20
+from sentinel.model.units import MIB
 
 OVER_FOR = 0.030
 """Seconds that the working set must stay over the limit: LRU counters jump for one reading."""
