@@ -160,3 +160,11 @@ def test_an_ordinary_user_of_a_tree_that_root_could_not_write_to_either(
         "run as root in the container, with a cgroup tree to write to (docker run --privileged, "
         "or podman run --security-opt unmask=/sys/fs/cgroup)"
     )
+
+
+def test_without_cgroup_v2_this_step_has_nothing_to_add(tmp_path: Path) -> None:
+    """The reason is the first step's, and so is the remedy that is told."""
+    refused = namespace_root(Host(str(tmp_path), str(tmp_path)), frozenset({"memory"}))
+    assert isinstance(refused, Refusal)
+    assert (refused.step, refused.applies) == ("namespace root", False)
+    assert refused.reason == "no cgroup v2 hierarchy is mounted"
