@@ -213,24 +213,25 @@ def test_one_child_for_each_waiting_thread(mock: MockProc) -> None:
 
 
 class ShrinkingProc(Proc):
-    """A /proc in which process 10 ends as soon as its roll-up was read."""
+    """A /proc in which 10 ends, and 11 lets go of 30 MiB, when both were read and 12 is."""
 
     def rollup(self, pid: int) -> Rollup | None:
         """Read, then act."""
         found = super().rollup(pid)
-        if pid == 10:
+        if pid == 12:
             MockProc(Path(self.root)).gone(10)
+            MockProc(Path(self.root)).anon(11, 70)
         return found
 
 
 def test_release_while_reading_is_doubt(mock: MockProc) -> None:
     """What a process let go of after it was read may have fallen to others: that is in doubt."""
-    for pid in (10, 11):
+    for pid in (10, 11, 12):
         mock.process(pid)
         mock.anon(pid, 100)
     mock.proc = ShrinkingProc(str(mock.root))
-    found = surveyed(mock, [member(10), member(11)])
-    assert found.anon - found.doubt == 100 * MIB
+    found = surveyed(mock, [member(10), member(11), member(12)])
+    assert (found.anon, found.doubt) == (300 * MIB, 130 * MIB)
 
 
 def test_one_process_is_never_in_doubt(mock: MockProc) -> None:
