@@ -36,7 +36,8 @@ time.sleep(10)
 _HELP = """\
 Tell which backend a run would get here, prove it with a real leak, and name what would help.
 
-The exit status is 0 when runs get a cgroup, 1 when only rss works, 125 when nothing does.
+The exit status is 0 when runs get a cgroup, 1 when cgroup-ro or rss is all that works, 125 when
+nothing does.
 """
 
 
