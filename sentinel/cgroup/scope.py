@@ -187,11 +187,11 @@ def _undelegated(host: Host) -> Refusal | None:
 
     Asked before the scope is, so that nobody is moved for nothing.
     """
-    uid = os.geteuid()
-    if uid == 0:
+    uid, manager = os.geteuid(), _manager(host)
+    if uid == 0 or manager is None:
         return None
     try:
-        with open(f"{_manager(host)}/{files.CGROUP_CONTROLLERS}", encoding="ascii") as file:
+        with open(f"{manager}/{files.CGROUP_CONTROLLERS}", encoding="ascii") as file:
             delegated = file.read().split()
     except OSError:
         return None
