@@ -1,7 +1,8 @@
-"""The ladder to a place for a leaf: each step finds one, or says why not and what would help.
+"""Ladder step 1, the own subtree, and what all steps share: each finds a place, or says why not.
 
-Step 1, the own subtree: root without systemd, a delegated cgroup, or the inside of another
-run's leaf. A run never leaves the cgroup subtree of its caller.
+The own subtree is root's without systemd, a delegated cgroup, or the inside of another run's
+leaf. A run never leaves the cgroup subtree of its caller. Every launch loads this module: two
+would cost it one more file.
 """
 
 import errno
