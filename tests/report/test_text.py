@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from sentinel.model.outcome import Ledger, Signalled, Survivor, Verdict
+from sentinel.model.outcome import (
+    ABOVE_NAMESPACE,
+    THE_HOST,
+    Ledger,
+    Signalled,
+    Survivor,
+    Verdict,
+)
 from sentinel.model.snapshot import Composition
 from sentinel.model.spec import Count
 from sentinel.model.units import GIB, MIB
@@ -150,6 +157,35 @@ OOM = "the kernel's OOM killer ended it at the hard limit"
 def test_a_verdict_is_one_line(verdict: Verdict, others: dict[str, Any], line: str) -> None:
     """Who ended it, why, what had grown, and how the end went."""
     assert outcome_lines(outcome(verdict, **others), STOP) == (f"leaker: {line}",)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "above", "where"),
+    [
+        (V.ANCESTOR_LIMIT, "/a", "at a limit of /a"),
+        (V.ANCESTOR_LIMIT, ABOVE_NAMESPACE, "at a limit above this cgroup namespace"),
+        (V.ANCESTOR_LIMIT, None, "at a limit above this cgroup namespace"),
+        (V.HOST_OOM, THE_HOST, "because the machine ran out of memory"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("peak", "hard", "held"),
+    [
+        (180 * MIB, 300 * MIB, "; it held at most 180M, under a hard limit of 300M"),
+        (180 * MIB, None, "; it held at most 180M, under no hard limit"),
+        (None, 300 * MIB, ""),
+    ],
+    ids=["under the wall", "no wall", "no peak"],
+)
+def test_an_oom_from_above_tells_what_the_run_held(  # noqa: PLR0913, PLR0917 - a table of words
+    verdict: Verdict, above: str | None, where: str, peak: int | None, hard: int | None, held: str
+) -> None:
+    """Against the wall that it did not reach; before Linux 5.19 the peak is not known."""
+    ledger = Ledger(peak_current=peak, oom_above=above)
+    limits = LIMITS._replace(hard=hard)
+    ended = outcome(verdict, command_status=KILLED, ledger=ledger, limits=limits)
+    line = f"leaker: {verdict.value}: the kernel's OOM killer ended it {where}{held}"
+    assert outcome_lines(ended, STOP) == (line,)
 
 
 def test_a_plain_end_is_not_worth_a_line() -> None:
