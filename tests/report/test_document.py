@@ -18,6 +18,7 @@ from sentinel.model.outcome import (
     Survivor,
     Verdict,
 )
+from sentinel.model.snapshot import Reading
 from sentinel.model.spec import Ceiling, Count, Limits
 from sentinel.model.units import MIB
 from sentinel.report.document import document
@@ -42,6 +43,7 @@ def test_every_field_of_the_document() -> None:
                 counters=(CounterDelta("/sys/fs/cgroup/a", {"high": 7, "oom": 0}),),
                 left_behind=(Survivor(12, "cat", "D"),),
                 unremoved="/sys/fs/cgroup/a: Device or resource busy",
+                oom_above="/sys/fs/cgroup",
             ),
             timeline=(Moment(0.0, "started", "pid 7"), Moment(1.5, "soft crossed", "", 203 * MIB)),
             trigger=TRIGGER,
@@ -100,7 +102,7 @@ def test_every_field_of_the_document() -> None:
             },
             "reaction": {"from_first_event": 0.041235, "from_first_over": 0.031},
             "grace": {"allowed": 3.0, "used": 0.123457},
-            "oom_above": None,
+            "oom_above": "/sys/fs/cgroup",
             "wall_in_grace": True,
             "high_events": {"counted": 7, "ignored": 2},
             "elapsed": 2.0,
@@ -134,6 +136,19 @@ def test_what_is_unknown_is_null() -> None:
         "wall_in_grace": False,
         "high_events": {"counted": None, "ignored": None},
         "elapsed": 0.0,
+    }
+
+
+def test_what_a_backend_cannot_read_of_the_trigger_is_null() -> None:
+    """The rss backend knows no composition, and may have had no survey yet."""
+    trigger = Reading(at=1.0, current=203 * MIB, working_set=None)
+    found = json.loads(document(outcome(Verdict.HARD_LIMIT, trigger=trigger)))
+    assert found["evidence"]["trigger"] == {
+        "current": 212860928,
+        "working_set": None,
+        "anon": None,
+        "tasks": None,
+        "composition": None,
     }
 
 
