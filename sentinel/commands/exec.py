@@ -11,7 +11,7 @@ from sentinel.config.files import load, locations
 from sentinel.config.options import OPTIONS
 from sentinel.config.resolve import Available, Resolved, resolve
 from sentinel.config.sources import Words, gather, is_quiet
-from sentinel.control.claims import free_name, release_unused
+from sentinel.control.claims import clear_away, free_name, release_unused
 from sentinel.guard.supervisor import Attend, Launch, supervise
 from sentinel.model.errors import SentinelError, UsageFault
 from sentinel.model.outcome import Ledger, Moment, Outcome, Verdict
@@ -185,9 +185,12 @@ def _run(resolved: Resolved, count: Count | None, *, quiet: bool, verbose: bool)
     launches = [Launch(spec, enclosure, sweeps)]
     attend = _attend(spec, enclosure, count, quiet=quiet)
     try:
-        return supervise(launches, hear, opening=announce, attend=attend)[0]
+        (outcome,) = supervise(launches, hear, opening=announce, attend=attend)
     finally:
         release_unused()
+    if outcome.verdict is not Verdict.FAILED_TO_START:
+        clear_away()
+    return outcome
 
 
 def _attend(spec: RunSpec, enclosure: Enclosure, count: Count | None, *, quiet: bool) -> Attend:

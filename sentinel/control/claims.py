@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 HEAD, TAIL = "run-", ".entry"
 """How the name of an entry's file begins and ends."""
 
+SOCKET = ".sock"
+"""How a run's socket ends: NAME.PID.sock."""
+
 LONGEST_NAME = 64
 """Bytes of UTF-8, a suffix included: a socket's path holds 107 (unix(7))."""
 
@@ -150,6 +153,35 @@ def release_unused() -> None:
         _, (directory, file, fd) = _claims.popitem()
         _discard(directory.fd, file, fd)
         directory.close()
+
+
+def clear_away(places: Sequence[Place] = ()) -> None:
+    """Remove what dead runs left, if they left anything: for a run that nobody attended.
+
+    Nothing is raised for what cannot be looked at or removed.
+    """
+    with contextlib.suppress(OSError):
+        if _remains(places):
+            from sentinel.control.registry import sweep
+
+            sweep(places)
+
+
+def _remains(places: Sequence[Place]) -> bool:
+    """Whether there is an entry, or a socket, of this user's whose guard is dead."""
+    for directory in existing_runtime_directories(places):
+        try:
+            for name in os.listdir(directory.fd):
+                file = b""
+                if name.startswith(HEAD) and name.endswith(TAIL):
+                    file = os.fsencode(name)
+                elif name.endswith(SOCKET):
+                    file = entry_file(name.rsplit(".", 2)[0])
+                if file and not is_live(file, directory.fd):
+                    return True
+        finally:
+            directory.close()
+    return False
 
 
 def whereabouts() -> tuple[str, int | None]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from sentinel.control.claims import (
     DRAFT,
     HEAD,
+    SOCKET,
     TAIL,
     Registration,
     entry_file,
@@ -47,7 +48,6 @@ __all__ = [
     "whereabouts",
 ]
 
-_SOCKET = ".sock"
 _LARGEST = 1 << 16
 _ATTEMPTS = 10
 
@@ -163,7 +163,7 @@ def _sweep(directory: Directory) -> None:
     for name in names:
         if name.startswith((HEAD, DRAFT)):
             _remove_dead(directory, os.fsencode(name))
-    sockets = [name for name in names if name.endswith(_SOCKET)]
+    sockets = [name for name in names if name.endswith(SOCKET)]
     if sockets:
         living = dict(_entries(directory))
         for name in sockets:

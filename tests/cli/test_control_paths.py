@@ -96,3 +96,14 @@ def test_a_killed_run_leaves_nothing_that_the_next_does_not_clear(short: str) ->
         assert run.wait()[0] == 137
     left = os.listdir(os.path.join(short, "runtime"))
     assert [name for name in left if name.endswith((".sock", ".entry"))] == []
+
+
+def test_a_run_that_is_over_at_once_clears_it_as_well(short: str) -> None:
+    """Before it could listen itself."""
+    with guarded(short, *OPTIONS, command=SLEEP) as dead:
+        dead.process.kill()
+        dead.process.wait()
+    with guarded(short, *OPTIONS, command=("true",), sign="never") as run:
+        assert run.wait() == (0, "")
+    left = os.listdir(os.path.join(short, "runtime"))
+    assert [name for name in left if name.endswith((".sock", ".entry"))] == []

@@ -114,6 +114,20 @@ def test_a_dead_run_is_not_found(places: tuple[Place, ...]) -> None:
     alive.close()
 
 
+def test_who_ends_at_once_clears_away_where_anything_is_left(
+    places: tuple[Place, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In either place; a launch beside the living alone does not pay for a sweep."""
+    die(register(entry("dead"), places[1:]))
+    alive = register(entry("alive"), places)
+    claims.clear_away(places)
+    assert [files(place) for place in places] == [["run-alive.entry"], []]
+    monkeypatch.setattr(registry, "sweep", None)  # cannot be called
+    claims.clear_away(places)
+    alive.close()
+    claims.clear_away(places)
+
+
 def test_looking_hides_and_removes_nobody(places: tuple[Place, ...]) -> None:
     """Any number of sweeps and looks leave a living run's file and lock as they are."""
     registration = register(entry("one"), places)
