@@ -71,6 +71,9 @@ class Enclosure(Protocol):
     def is_empty(self) -> bool:
         """Whether no living process is left. Zombies do not count."""
 
+    def spare(self, pid: int) -> None:
+        """Leave child `pid`, a process of Sentinel's own, out of the run."""
+
     def reaped(self, pid: int) -> None:
         """Learn that child `pid` was reaped, so that its number may mean another process."""
 

@@ -44,8 +44,7 @@ class CgroupEnclosure:
         self._trigger = Trigger(limits.soft, os.cpu_count() or 1, limits.counted)
         self._press = Press(leaf.cgroup)
         self._oom = OomJudge()
-        self._high = 0
-        self._high_ignored = 0
+        self._high = self._high_ignored = 0
         self._asked: set[int] = set()
         self._stopping = self._blind = self._changed = False
         self._waiter: Waiter | None = None
@@ -217,6 +216,9 @@ class CgroupEnclosure:
     def is_empty(self) -> bool:
         """Whether cgroup.events says `populated 0`."""
         return not self._watch.is_populated()
+
+    def spare(self, pid: int) -> None:
+        """Nothing to do: nobody of ours is ever in the leaf."""
 
     def reaped(self, pid: int) -> None:
         """Forget that `pid` was asked: the number may come again."""

@@ -62,10 +62,8 @@ class Observer:
         self._crew.enter()
 
     def spare(self, pid: int) -> None:
-        """Leave `pid`, a process of Sentinel's own, alone when the run is ended."""
-        spare: Callable[[int], None] | None = getattr(self._crew, "spare", None)
-        if spare is not None:
-            spare(pid)
+        """Have the crew leave it out."""
+        self._crew.spare(pid)
 
     def adopt(self, main: Process, waiter: Waiter, now: float) -> None:
         """Begin to sample; the crew's first wake-up is ours."""

@@ -14,11 +14,11 @@ _EXPORTER = (sys.executable, "-P", "-m", "sentinel.commands.exporter")
 
 
 def attendants(
-    spec: RunSpec, hear: Callable[[str], None], spare: Callable[[int], None] | None = None
+    spec: RunSpec, hear: Callable[[str], None], spare: Callable[[int], None]
 ) -> Sequence[Attendant]:
     """Everybody who attends the run `spec`; `hear` tells its user one line.
 
-    `spare` leaves a process of Sentinel's own out of the run, where that is known by descent.
+    `spare` leaves a process of Sentinel's own out of the run.
     """
     from sentinel.control.server import ControlServer, Settings
 
@@ -30,7 +30,7 @@ def attendants(
 
 
 def _metrics(
-    wanted: Observation, hear: Callable[[str], None], spare: Callable[[int], None] | None
+    wanted: Observation, hear: Callable[[str], None], spare: Callable[[int], None]
 ) -> Attendant:
     from sentinel.metrics.attendant import Exporters, MetricsAttendant
     from sentinel.metrics.wish import Wish

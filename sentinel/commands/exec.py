@@ -203,7 +203,7 @@ def _attend(spec: RunSpec, enclosure: Enclosure, count: Count | None, *, quiet: 
     def make() -> Sequence[Attendant]:
         from sentinel.commands.attending import attendants
 
-        found = attendants(spec, tell, getattr(enclosure, "spare", None))
+        found = attendants(spec, tell, enclosure.spare)
         if count is not None:
             count.attended = True
         return found

@@ -92,7 +92,7 @@ class RssEnclosure:
         """There is nothing to join: a child of ours is a member by birth."""
 
     def spare(self, pid: int) -> None:
-        """Leave `pid`, a helper of Sentinel's own, out of the run."""
+        """Leave it out of the family."""
         self._family.spare(pid)
 
     def adopt(self, main: Process, waiter: Waiter, now: float) -> None:

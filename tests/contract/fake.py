@@ -53,6 +53,10 @@ class Unobserved:
         """Not halted."""
         raise AssertionError(f"freeze {frozen}")
 
+    def spare(self, pid: int) -> None:
+        """Nobody is left out."""
+        raise AssertionError(f"spare {pid}")
+
     def reclaim(self, size: int | None) -> None:
         """Not freed."""
         raise AssertionError(f"reclaim {size}")
@@ -208,6 +212,10 @@ class FakeEnclosure:
             return any(_target(f"{folder}/{fd}") == self._pipe for fd in os.listdir(folder))
         except OSError:
             return False
+
+    def spare(self, pid: int) -> None:
+        """Only noted: who holds no end of the pipe is no member."""
+        self._do("spare", f"spare {pid}")
 
     def reaped(self, pid: int) -> None:
         """Its number may come again."""
