@@ -9,10 +9,14 @@ from sentinel.model.status import RunStatus
 from sentinel.model.units import MIB
 from tests.dashboard.boards import LEAK, status
 
+BEGAN = 1000.0
+"""What the clock showed at the start: nothing may depend on its zero."""
+
 
 def test_growth_looks_back_a_few_seconds() -> None:
     """What happened before is over; the time left is what it leaves until the soft limit."""
-    history = (Sample(0, 0), Sample(1, 100 * MIB), Sample(6, 100 * MIB), Sample(8, 104 * MIB))
+    heights = ((0, 0), (1, 100), (6, 100), (8, 104))
+    history = tuple(Sample(BEGAN + at, held * MIB) for at, held in heights)
     run = LEAK._replace(history=history, used=104 * MIB)
     assert run.growth == 2 * MIB
     assert run.time_to_limit == 48.0
@@ -20,7 +24,7 @@ def test_growth_looks_back_a_few_seconds() -> None:
 
 def test_growth_of_a_young_run_is_what_it_says_itself() -> None:
     """Unknown when it says nothing; and then so is the time left."""
-    run = LEAK._replace(history=(Sample(0, 0), Sample(0.5, 9)))
+    run = LEAK._replace(history=(Sample(BEGAN, 0), Sample(BEGAN + 0.5, 9)))
     assert (run.growth, run.time_to_limit) == (None, None)
     assert run.status is not None
     told = run._replace(status=run.status._replace(growth=52.0 * MIB), used=148 * MIB)
