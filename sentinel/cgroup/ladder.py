@@ -10,6 +10,7 @@ from sentinel.cgroup.placement import (
     Host,
     Refusal,
     Step,
+    held_by_v1,
     is_namespace_root,
     own_cgroup,
     own_subtree,
@@ -67,12 +68,17 @@ def observed(host: Host | None = None, *, alone: bool) -> Cgroup | Refusal:
     `alone`: only the root of a cgroup namespace will do, a container's: what else is in another
     cgroup, a login session for one, is no business of the run's.
     """
-    directory = own_cgroup(host or Host())
+    host = host or Host()
+    directory = own_cgroup(host)
     if isinstance(directory, Refusal):
         return directory._replace(step=READ_ONLY, applies=False)
     if not os.access(f"{directory}/{files.MEMORY_CURRENT}", os.R_OK):
+        by_v1 = held_by_v1(host)
+        if by_v1 is not None:
+            return by_v1._replace(step=READ_ONLY, applies=False)
         reason = f"{directory} has no {files.MEMORY_CURRENT} to be read"
-        return Refusal(READ_ONLY, reason, "enable the memory controller above it", applies=False)
+        remedy = "start it in a cgroup that has the memory controller"
+        return Refusal(READ_ONLY, reason, remedy, applies=False)
     if alone and not is_namespace_root(directory):
         reason = f"{directory} is not a container's, others may be in it"
         return Refusal(READ_ONLY, reason, "sentinel exec --backend cgroup-ro", applies=False)

@@ -485,7 +485,18 @@ def test_a_containers_own_cgroup_can_be_observed(
     (box / "memory.current").unlink()
     refused = observed(host, alone=True)
     assert isinstance(refused, Refusal)
-    assert refused.reason == f"{box} has no memory.current to be read"
+    assert (refused.reason, refused.remedy) == (
+        f"{box} has no memory.current to be read",
+        "start it in a cgroup that has the memory controller",
+    )
+    own = Path(host.proc) / "self" / "cgroup"
+    own.write_text("4:memory:/x\n" + own.read_text())
+    refused = observed(host, alone=True)
+    assert isinstance(refused, Refusal)
+    assert (refused.step, refused.reason) == (
+        "read-only cgroup",
+        "the memory controller is held by cgroup v1",
+    )
 
 
 def test_what_others_may_be_in_is_observed_by_name_only(tmp_path: Path, fake: Tree) -> None:
