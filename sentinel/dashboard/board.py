@@ -102,6 +102,7 @@ class Estimate:
         """Nothing is known yet."""
         self._surveyed: int | None = None
         self._gap = 0
+        self.is_bound = False  # the last one was but an upper bound: there was no survey yet
 
     def take(self, status: RunStatus) -> int | None:
         """Bytes at this answer; None: unknown."""
@@ -109,6 +110,7 @@ class Estimate:
         if reading is None or counted is Count.TOTAL:
             return None if reading is None else reading.current
         part = reading.anon if counted is Count.ANON else reading.working_set
+        self.is_bound = part is None and status.backend == SURVEYED
         if part is None:
             return None if counted is Count.ANON else reading.current
         if status.backend != SURVEYED:

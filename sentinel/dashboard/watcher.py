@@ -68,7 +68,8 @@ class Known:
         self.status = status
         self.used = self._estimate.take(status)
         fresh = not self.history or self.history[-1].at < status.elapsed
-        if self.used is not None and fresh:
+        # What falls from an upper bound to the first survey is no shrinking.
+        if self.used is not None and fresh and not self._estimate.is_bound:
             self.history.append(Sample(status.elapsed, self.used))
 
     def hear(self, line: str) -> None:

@@ -55,10 +55,11 @@ def test_between_surveys_of_a_family_the_shared_part_is_trusted() -> None:
     estimate = Estimate()
     family = status("x", 1)._replace(backend="rss")
 
-    def take(resident: int, working_set: int) -> int | None:
+    def take(resident: int, working_set: int | None) -> int | None:
         return estimate.take(family._replace(reading=Reading(0.0, resident, working_set)))
 
-    assert take(100, 60) == 60
+    assert (take(100, None), estimate.is_bound) == (100, True)
+    assert (take(100, 60), estimate.is_bound) == (60, False)
     assert take(130, 60) == 90
     assert take(140, 95) == 95
     assert take(10, 95) == 0
