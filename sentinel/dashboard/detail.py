@@ -110,7 +110,7 @@ def _trend(run: Watched, status: RunStatus, width: int, glyphs: Glyphs) -> Text:
     words.append(f"grace {gauges.seconds(status.stop.grace)}")
     tally = status.tally
     if status.backend != "rss":
-        words.append(f"high {tally.high_events}, {tally.high_ignored} ignored")
+        words.append(f"high events {tally.high_events}, {tally.high_ignored} ignored")
     line = _labelled("growth")
     line.append(_fitting(words, width - LABEL, glyphs))
     return line
