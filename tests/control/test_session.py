@@ -92,8 +92,8 @@ def session(wire: Wire) -> Session:
 def test_progress_buys_a_slow_reader_time(wire: Wire, session: Session) -> None:
     """Patience counts from the last byte that it took, not from the first; a stuck one has none."""
     patience = PATIENCE[Phase.ANSWERING]
-    session.answer("0123456789", BEGAN)
-    assert (session.due(), wire.watched) == (BEGAN + patience, (True, True))
+    session.answer("0123456789", BEGAN + 5)
+    assert (session.due(), wire.watched) == (BEGAN + 5 + patience, (True, True))
     wire.room = 4
     session.woken(BEGAN + 20)
     assert (wire.taken, session.due()) == (b"0123", BEGAN + 20 + patience)
