@@ -20,6 +20,7 @@ from sentinel.metrics.lastword import (
     count_unattended,
     format_word,
     hand_over,
+    plain,
 )
 from sentinel.metrics.past import (
     MOST_IDS,
@@ -335,3 +336,19 @@ def test_a_symlink_in_place_of_the_state_is_not_followed(
     os.symlink(tmp_path / "elsewhere", f"{places[0].path}/{STATE}")
     with pytest.raises(OSError, match="symbolic links"):
         PastRuns(places).read()
+
+
+@pytest.mark.parametrize(
+    ("ledger", "known"),
+    [
+        (Ledger(), {}),
+        (Ledger(peak_current=7), {"sentinel_memory_peak_bytes": {(): 7}}),
+        (
+            Ledger(high_ignored=0),
+            {"sentinel_memory_high_ignored_total": {("reclaimable",): 0.0}},
+        ),
+    ],
+)
+def test_without_a_leaf_the_guard_knows_what_it_sampled(ledger: Ledger, known: object) -> None:
+    """What nobody looked at is absent, never 0."""
+    assert plain(ledger) == known
