@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 
 import click
-from click.shell_completion import FishComplete, ShellComplete, ZshComplete
+import click.shell_completion
+from click.shell_completion import ShellComplete, ZshComplete
 
 from sentinel.model.errors import SentinelError, UsageFault
 
@@ -35,6 +36,14 @@ _BASH = """\
 }
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
+
+
+class FishComplete(click.shell_completion.FishComplete):
+    """What is printed for fish is click's, but for a comma in a name."""
+
+    source_template = click.shell_completion.FishComplete.source_template.replace(
+        'string split ","', 'string split -m 1 ","'
+    )
 
 
 class BashComplete(ShellComplete):

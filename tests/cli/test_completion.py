@@ -36,7 +36,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def name() -> Iterator[str]:
     """The name of a live run, which no shell may take for anything but data."""
     boot, namespace = registry.whereabouts()
-    named = registry.free_name(f"tab{os.getpid()}$(exit) x")
+    named = registry.free_name(f"tab{os.getpid()}$(exit) x,y")
     entry = Entry(
         named, os.getpid(), 1, os.geteuid(), 1.0, boot, namespace, "", "rss", 1, None, "", "sh"
     )
@@ -56,8 +56,8 @@ def test_tab(shell: str, environment: dict[str, str], name: str) -> None:
         opened.expect("freeze")
         opened.press(f"{CLEAR}sentinel limit --js\t")
         opened.expect("--json")
-        opened.press(f"{CLEAR}sentinel stop {name[:-9]}\t")
-        opened.expect(r"\\\$\\\(exit\\\)\\ x|\\\$\(exit\)\\ x")
+        opened.press(f"{CLEAR}sentinel stop {name[:-11]}\t")
+        opened.expect(r"\\\$\\\(exit\\\)\\ x\\?,y|\\\$\(exit\)\\ x\\?,y")
         opened.press(f"{CLEAR}sentinel exec --limit 1G cat /etc/hostna\t")
         opened.expect("/etc/hostname")
 
