@@ -87,7 +87,20 @@ def _in_leaf(place: Cgroup, spec: RunSpec) -> Enclosed:
         leaf.remove()
         leaf.close()
         raise
-    return Enclosed(enclosure, (sweep_beside(place),), _warn(unenforced, "this kernel"))
+    sweeps = (sweep_beside(place), *_records())
+    return Enclosed(enclosure, sweeps, _warn(unenforced, "this kernel"))
+
+
+def _records() -> tuple[Sweep, ...]:
+    """What clears away dead runs of rss, where there is a record of any run of rss."""
+    from sentinel.linux.runtime import holds_any
+    from sentinel.rss import RECORD
+
+    if not holds_any(RECORD):
+        return ()
+    from sentinel.rss.sweep import RecordSweep
+
+    return (RecordSweep(),)
 
 
 def _observing(container: Cgroup, spec: RunSpec, refusals: tuple[Refusal, ...]) -> Enclosed:

@@ -75,6 +75,19 @@ def existing_runtime_directories(candidates: Sequence[Place] = ()) -> list[Runti
     return found
 
 
+def holds_any(prefix: str, candidates: Sequence[Place] = ()) -> bool:
+    """Whether a file whose name begins with `prefix` is in any of them."""
+    found = False
+    for directory in existing_runtime_directories(candidates):
+        try:
+            found = found or any(name.startswith(prefix) for name in os.listdir(directory.fd))
+        except OSError:
+            continue
+        finally:
+            directory.close()
+    return found
+
+
 def _open(place: Place, *, create: bool) -> RuntimeDirectory:
     flags = _DIRECTORY | (os.O_NOFOLLOW if place.private else 0)
     parent = _attempt("open", place.parent, place.parent, flags, None)

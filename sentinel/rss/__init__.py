@@ -4,3 +4,6 @@ Nothing here is in the kernel's hands: sampling sees a leak late, and what it se
 over processes that share memory. So the cheap sum only ever asks a question, which a PSS
 reading answers before anybody is signalled; and no pid is signalled without its start time.
 """
+
+RECORD = "rss-"
+"""How the file begins that names a run's family for the case that its guard is SIGKILLed."""

@@ -16,9 +16,10 @@ from sentinel.linux.kinship import Identity
 from sentinel.linux.locks import try_lock
 from sentinel.linux.runtime import Place, RuntimeDirectory, open_runtime_directory
 from sentinel.model.errors import KernelFileError
+from sentinel.rss import RECORD
 from sentinel.rss.family import Family
 
-PREFIX = "rss-"
+PREFIX = RECORD
 WRITE_EVERY = 1.0
 """Seconds between two writes: a fork storm must not become a storm of writes."""
 _FORMAT = "sentinel-rss-1"

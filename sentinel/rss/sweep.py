@@ -45,6 +45,8 @@ class RecordSweep:
             where = here()
         except OSError:
             return  # nothing here can be told to be dead
+        if self._proc.is_foreign():
+            return  # nor by numbers that mean others
         self._directories = existing_runtime_directories(self._places)
         for directory in self._directories:
             for name in sorted(os.listdir(directory.fd)):

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from sentinel.linux.runtime import existing_runtime_directories
+from sentinel.rss.record import PREFIX, parse_record
 from tests.kernel.guarded import (
     PATIENCE,
     PastReady,
@@ -176,6 +178,33 @@ def test_the_direct_child_gets_the_signal_when_sentinel_dies(tmp_path: object) -
         process.wait()
         wait_for(lambda: os.path.exists(checkpoint), "the checkpoint")
     sweep(f"{tmp_path}/outcome")
+
+
+@QUICK
+def test_what_a_dead_guard_of_rss_left_is_swept_by_a_run_in_a_leaf(tmp_path: object) -> None:
+    """Who is recorded is killed by the next start, whatever holds that, and the record removed."""
+    words = victim_words("stubborn", "count=3", "seconds=300")
+    with ended_at_last(guard([*LIMIT, "--backend", "rss"], words)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready")
+        (family,) = wait_for(lambda: [kin for kin in recorded() if len(kin) == 4], "a whole record")
+        process.kill()
+        process.wait()
+        assert any(alive(pid) for pid in family)
+        sweep(f"{tmp_path}/outcome")
+        assert (recorded(), [pid for pid in family if alive(pid)]) == ([], [])
+
+
+def recorded() -> list[list[int]]:
+    """The numbers in each record of a run of rss."""
+    found = []
+    for directory in existing_runtime_directories():
+        for name in os.listdir(directory.fd):
+            if name.startswith(PREFIX):
+                kin = parse_record(read(f"{directory.path}/{name}").encode())
+                found.append([member.pid for member in kin.members] if kin else [])
+        directory.close()
+    return found
 
 
 def test_a_sweep_leaves_the_living_alone(tmp_path: object) -> None:

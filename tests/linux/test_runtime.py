@@ -12,6 +12,7 @@ import pytest
 from sentinel.linux.runtime import (
     Place,
     existing_runtime_directories,
+    holds_any,
     open_runtime_directory,
     places,
 )
@@ -54,6 +55,17 @@ def test_the_users_own_is_taken_first(tmp_path: Path) -> None:
     assert directory.path == str(tmp_path / "run" / "sentinel")
     assert stat.S_IMODE(os.stat(directory.path).st_mode) == 0o700
     assert os.listdir(tmp_path / "tmp") == []
+
+
+def test_what_is_in_either(tmp_path: Path) -> None:
+    """A file is asked for by how its name begins; a place that is not there holds none."""
+    candidates = (private(tmp_path), shared(tmp_path))
+    assert not holds_any("rss-", candidates)
+    open_runtime_directory(candidates[1:]).close()
+    assert not holds_any("rss-", candidates)
+    (tmp_path / "tmp" / "sentinel-7" / "rss-1").write_text("")
+    assert holds_any("rss-", candidates)
+    assert not holds_any("run-", candidates)
 
 
 def test_without_a_private_place(tmp_path: Path) -> None:
