@@ -100,6 +100,7 @@ def test_the_exporters_own_cost_is_told_to_scrapers_alone() -> None:
     """node_exporter has a process_* of its own: a text file must not bring another."""
     own = series(page([], "").body.decode())
     assert own["process_resident_memory_bytes", ()] > 0
+    assert {"python_info", "python_gc_collections_total"} <= {name for name, _ in own}
     assert {name for name, _ in series(text([]).body.decode())} == {"sentinel_build_info"}
 
 
