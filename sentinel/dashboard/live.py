@@ -27,6 +27,9 @@ SOON = 0.2
 LEAST_BETWEEN = 0.1
 """Seconds between two pictures at the least, however much happens."""
 
+LONGEST_MESSAGE = 400
+"""Characters of an answer that are shown: another user's program may send a page without end."""
+
 ESCAPE_SECONDS = 0.1
 """How long the rest of a key's sequence may take."""
 
@@ -219,7 +222,7 @@ class Live:
 
     def _told(self, name: str) -> Callable[[str], None]:
         def told(answer: str) -> None:
-            said = answer.splitlines()[0]
+            said = answer.splitlines()[0][:LONGEST_MESSAGE]
             message = said if name in said else f"{brief(name)}: {said}"
             self._choice = self._choice._replace(message=message)
             self._round_at = 0.0
