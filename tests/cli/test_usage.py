@@ -232,7 +232,8 @@ def test_the_help_names_every_option(run: Run, words: list[str]) -> None:
     said = run(*words)
     assert (said.status, said.stderr) == (0, "")
     for option in OPTIONS:
-        assert f"--{option.name} {option.metavar}".rstrip() in said.stdout
+        joint = "" if option.metavar.startswith("[=") else " "
+        assert f"--{option.name}{joint}{option.metavar}".rstrip() in said.stdout
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
