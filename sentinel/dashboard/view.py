@@ -190,12 +190,19 @@ def _lists(board: Board, run: Watched, rows: int, columns: int, glyphs: Glyphs) 
 def _foot(board: Board, columns: int, glyphs: Glyphs) -> Text:
     if board.question:
         return Text(f"(y/n) {printable(board.question)}", "bold reverse")
-    if board.message:
-        return Text(printable(board.message), "bold")
     if board.help:
         return Text("any key goes back", "dim")
     keys = list(KEYS if board.pane is None else KEYS_OF_ONE)
+    if board.message:
+        return _beside(board.message, "  ".join(keys[-ALWAYS:]), columns)
     keys[0] = keys[0].replace("{arrows}", glyphs.arrows)
     while len("  ".join(keys)) > columns and len(keys) > ALWAYS:
         del keys[-ALWAYS - 1]
     return Text("  ".join(keys), "dim")
+
+
+def _beside(message: str, keys: str, columns: int) -> Text:
+    """`message`, and `keys` at the right edge if there is room for both."""
+    line = Text(no_wrap=True).append(printable(message), "bold")
+    room = columns - line.cell_len - len(keys)
+    return line.append(" " * room).append(keys, "dim") if room >= 2 else line

@@ -176,6 +176,14 @@ def test_the_foot_of_a_narrow_terminal(pane: str | None, columns: int, foot: str
     assert lines[-1].rstrip() == foot
 
 
+def test_what_a_run_answered_leaves_the_way_out_in_sight() -> None:
+    """Where both have room; it stays until the next key."""
+    told = BOARD._replace(message="leaker: limit 220M")
+    wide, narrow = (drawn(told, Size(columns, 24))[-1] for columns in (60, 30))
+    assert wide == "leaker: limit 220M" + " " * 28 + "? help  q quit"
+    assert narrow.rstrip() == "leaker: limit 220M"
+
+
 def test_the_foot_of_the_help() -> None:
     """It says how to leave it."""
     assert drawn(BOARD._replace(help=True), Size(80, 24))[-1].rstrip() == "any key goes back"
