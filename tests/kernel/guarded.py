@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from sentinel.linux.sockets import connect
+from sentinel.model.errors import KernelFileError
 from tests.victims.build import victim
 
 SENTINEL = os.path.join(os.path.dirname(sys.executable), "sentinel")
@@ -140,6 +142,15 @@ def wait_for(condition: Callable[[], T], what: str, patience: float = PATIENCE) 
             return found
         assert time.monotonic() < end, f"never: {what}"
         time.sleep(0.01)
+
+
+def listens(path: str) -> bool:
+    """Whether somebody listens on the socket `path`: it is there a moment sooner (bind(2))."""
+    try:
+        connect(path).close()
+    except KernelFileError:
+        return False
+    return True
 
 
 def read(path: str) -> str:

@@ -24,6 +24,7 @@ from tests.kernel.guarded import (
     ended_at_last,
     guard,
     leaves,
+    listens,
     victim_words,
     wait_for,
 )
@@ -42,7 +43,7 @@ def holding(size: str, *options: str) -> Iterator[subprocess.Popen[str]]:
     """A run that holds `size` and goes on; begins when its socket is there."""
     victim = victim_words("hold", f"size={size}", "seconds=600")
     with ended_at_last(guard(list(options), victim)) as process:
-        wait_for(lambda: os.path.exists(COMMON) or process.poll() is not None, "a socket")
+        wait_for(lambda: listens(COMMON) or process.poll() is not None, "a socket")
         assert process.poll() is None, process.communicate()
         yield process
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sentinel.control.client import ask, stream
-from tests.kernel.guarded import PATIENCE, guard, leaves, victim_words, wait_for
+from tests.kernel.guarded import PATIENCE, guard, leaves, listens, victim_words, wait_for
 
 MIB = 1 << 20
 
@@ -25,7 +25,7 @@ class Live:
         self._process = process
         self.socket = str(folder / "socket")
         self._document = folder / "outcome"
-        wait_for(lambda: os.path.exists(self.socket), "the socket")
+        wait_for(lambda: listens(self.socket), "the socket")
 
     def ask(self, line: str) -> str:
         """One line, one answer."""
